@@ -1,0 +1,1 @@
+"""The outside world: catalogues, pixels, object stores and output formats."""

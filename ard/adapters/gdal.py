@@ -1,0 +1,88 @@
+"""GDAL's configuration, in one place, and its errors as ours."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import rasterio
+from rasterio import _err
+from rasterio.errors import RasterioError
+from rasterio.session import DummySession
+
+from ard.errors import ArdError, AssetCorrupt, Auth, Transient, Unavailable
+from ard.settings import AwsSettings
+
+# Reads from public buckets and catalogues: no directory listings, bounded waits, a few quick retries of one request.
+_READ_OPTIONS: Mapping[str, str] = {
+    "AWS_NO_SIGN_REQUEST": "YES",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif,.tiff",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_MAX_RETRY": "4",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    "GDAL_HTTP_TIMEOUT": "30",
+    "GDAL_PAM_ENABLED": "NO",
+    "VSI_CACHE": "TRUE",
+}
+
+
+def read_options(aws: AwsSettings) -> dict[str, str]:
+    """GDAL options for reading; GDAL ignores AWS_ENDPOINT_URL, so a local AWS is spelled out for it."""
+    options = dict(_READ_OPTIONS)
+    if aws.local_endpoint is not None:
+        host, tls = aws.local_endpoint
+        options |= {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": "YES" if tls else "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+    return options
+
+
+@contextmanager
+def gdal_environment(options: Mapping[str, str]) -> Iterator[None]:
+    """GDAL with these options and no credentials of anybody, in the calling thread."""
+    with rasterio.Env(session=DummySession(), **options):
+        yield
+
+
+_HTTP_STATUS = re.compile(r"HTTP (?:response code: |error code ?: ?)(\d{3})")
+_NETWORK = re.compile(r"CURL error|Could not resolve host|Connection|timed out|Timeout|SSL", re.IGNORECASE)
+_UNAUTHORISED = {401, 403}
+_GONE = {404, 410}
+_BUSY = {408, 425, 429}
+_SERVER_ERROR = 500
+
+
+def translate(error: RasterioError, href: str) -> ArdError:
+    """The error of ours that a failed open or read means.
+
+    GDAL reports HTTP failures only as text behind an error number, so the status is parsed from the chain of messages:
+    the one place in the project where a message decides.
+    """
+    chain = list(_causes(error))
+    text = " | ".join(str(cause) for cause in chain)
+    where = f"{href.partition('?')[0]}: {text.replace(href, 'asset')[:300]}"
+    if any(isinstance(cause, _err.CPLE_AWSAccessDeniedError | _err.CPLE_AWSInvalidCredentialsError) for cause in chain):
+        return Auth(where)
+    if any(isinstance(c, _err.CPLE_AWSObjectNotFoundError | _err.CPLE_AWSBucketNotFoundError) for c in chain):
+        return AssetCorrupt(where)
+    status = _HTTP_STATUS.search(text)
+    if status is not None:
+        return _from_status(int(status[1]), where)
+    if _NETWORK.search(text):
+        return Unavailable(where)
+    return AssetCorrupt(where)
+
+
+def _from_status(status: int, where: str) -> ArdError:
+    if status in _UNAUTHORISED:
+        return Auth(where)
+    if status in _GONE:
+        return AssetCorrupt(where)
+    if status in _BUSY or status >= _SERVER_ERROR:
+        return Unavailable(where)
+    return Transient(where)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,100 @@
+"""Objects in a bucket or a folder, through obstore; every write is one atomic put."""
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
+
+from ard.errors import ArdError, Auth, Unavailable
+from ard.settings import AwsSettings
+from ard.task import parse_dest
+
+_CONTENT_TYPES = {
+    "csv": "text/csv",
+    "hkl": "application/x-hdf5",
+    "json": "application/geo+json",
+    "parquet": "application/vnd.apache.parquet",
+    "png": "image/png",
+    "tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+}
+
+
+class Store:
+    """Objects under one prefix. Only "there is no such object" means missing; every other failure is an error.
+
+    All methods raise ``Unavailable`` when the store cannot be asked and ``Auth`` when it refuses.
+    """
+
+    def __init__(self, backend: ObjectStore, name: str) -> None:
+        """Wrap a backend; ``name`` is how messages call it."""
+        self._backend = backend
+        self.name = name
+
+    @classmethod
+    def open(cls, dest: str, *, aws: AwsSettings, region: str | None = None) -> Self:
+        """The store of a destination, ``s3://bucket/prefix`` or an absolute folder (made when absent).
+
+        Raises:
+            InvalidInput: The destination is neither.
+        """
+        plain = parse_dest(dest)
+        if plain.startswith("/"):
+            return cls(LocalStore(Path(plain), mkdir=True), plain)
+        parts = urlsplit(plain)
+        backend = S3Store(
+            parts.netloc,
+            prefix=parts.path.lstrip("/") or None,
+            region=region or aws.region or aws.default_region or "us-east-1",
+            client_options={"allow_http": aws.local_endpoint is not None},
+        )
+        return cls(backend, plain)
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """An empty store that lives as long as the value."""
+        return cls(MemoryStore(), "memory:")
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write an object whole, or not at all."""
+        attributes = {"Content-Type": _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")}
+        try:
+            # Local files have no content type, and obstore refuses to pretend.
+            local = isinstance(self._backend, LocalStore)
+            obstore.put(self._backend, key, content, attributes=None if local else attributes)
+        except BaseError as error:
+            raise self._translate(error, key) from error
+
+    def get(self, key: str) -> bytes | None:
+        """An object's content; None when there is no such object."""
+        try:
+            return bytes(obstore.get(self._backend, key).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except BaseError as error:
+            raise self._translate(error, key) from error
+
+    def size(self, key: str) -> int | None:
+        """An object's size in bytes; None when there is no such object."""
+        try:
+            return int(obstore.head(self._backend, key)["size"])
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except BaseError as error:
+            raise self._translate(error, key) from error
+
+    def list(self, prefix: str) -> dict[str, int]:
+        """The sizes of all objects under a prefix, by key."""
+        try:
+            pages = list(obstore.list(self._backend, prefix))
+        except BaseError as error:
+            raise self._translate(error, prefix) from error
+        return {entry["path"]: entry["size"] for page in pages for entry in page}
+
+    def _translate(self, error: BaseError, key: str) -> ArdError:
+        message = f"{self.name}/{key}: {error!s:.300}"
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            return Auth(message)
+        return Unavailable(message)

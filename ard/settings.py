@@ -1,0 +1,43 @@
+"""Every fact of a deployment that code needs, read from the environment here and nowhere else."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AwsSettings(BaseSettings):
+    """Where AWS is: the variables that boto3 and Lambda themselves use."""
+
+    model_config = SettingsConfigDict(env_prefix="AWS_", frozen=True)
+
+    endpoint_url: str | None = Field(default=None, description="Set only to use a local AWS instead of the real one.")
+    region: str | None = None
+    default_region: str | None = None
+
+    @property
+    def local_endpoint(self) -> tuple[str, bool] | None:
+        """``host:port`` and whether it speaks TLS, when AWS is local."""
+        if self.endpoint_url is None:
+            return None
+        parts = urlsplit(self.endpoint_url)
+        return parts.netloc, parts.scheme == "https"
+
+
+class WorkerSettings(BaseSettings):
+    """What a worker needs to make tiles."""
+
+    model_config = SettingsConfigDict(env_prefix="TTC_", frozen=True)
+
+    stac_url: str = Field(
+        default="https://earth-search.aws.element84.com/v1",
+        description="STAC API with the DEM and Sentinel-2 collections.",
+    )
+    dest_region: str | None = Field(
+        default=None, description="Region of the output buckets, when it is not the worker's own."
+    )
+    dem_compat: Literal["legacy"] | None = Field(
+        default=None, description="'legacy': slope as in the model's training data (nearest sample, 10 m pixels)."
+    )
+    git_sha: str = Field(default="unknown", description="Commit that the worker was built from, for provenance.")

@@ -1,0 +1,29 @@
+"""What every test may use, and the guard that no test ever reaches a real AWS."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before any test imports boto3 or GDAL, so that nothing can fall back to a person's own account.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",  # noqa: S106 - the point is that it opens nothing
+    AWS_DEFAULT_REGION="us-west-2",
+    AWS_EC2_METADATA_DISABLED="true",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+)
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"):
+    os.environ.pop(name, None)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real sample data, which only our own workplaces have."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real sample data (../shared/data) is not on this machine")
+    return folder

@@ -1,0 +1,111 @@
+"""Pixels through rasterio, and GDAL's errors as ours."""
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.windows import Window
+
+from ard.adapters.gdal import read_options
+from ard.adapters.reader import RasterioReader
+from ard.errors import AssetCorrupt, Auth, Unavailable
+from ard.grid import Bounds
+from ard.settings import AwsSettings
+from tests.servers import Answer, file_answers, serving
+
+OPTIONS = read_options(AwsSettings())
+QUICK = OPTIONS | {"GDAL_HTTP_MAX_RETRY": "0", "GDAL_HTTP_TIMEOUT": "5"}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A UTM image in which every pixel is unique and none is its mirror image."""
+    path = tmp_path_factory.mktemp("image") / "image.tif"
+    pixels = (np.arange(200 * 300, dtype=np.uint32).reshape(200, 300) * 7 + 3).astype(np.uint32)
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="uint32", count=1, height=200, width=300, nodata=0, crs="EPSG:32722",
+        transform=Affine(10, 0, 300_000, 0, -10, 9_400_000), tiled=True,
+        blockxsize=64, blockysize=64, compress="deflate",
+    ) as dataset:  # fmt: skip
+        dataset.write(pixels, 1)
+    return path
+
+
+def degrees(path, window):
+    with rasterio.open(path) as dataset:
+        return Bounds(*rasterio.warp.transform_bounds("EPSG:32722", "EPSG:4326", *dataset.window_bounds(window)))
+
+
+def test_a_window_equals_rasterios_own_and_knows_where_it_lies(image):
+    box = degrees(image, Window(100, 50, 40, 30))
+
+    raster = RasterioReader(OPTIONS).window(str(image), box)
+
+    with rasterio.open(image) as dataset:
+        column, row = (round(v) for v in ~dataset.transform * (raster.transform.c, raster.transform.f))
+        height, width = raster.pixels.shape
+        assert (dataset.read(1, window=Window(column, row, width, height)) == raster.pixels).all()
+    assert column <= 100 and row <= 50 and column + width >= 140 and row + height >= 80
+    assert height < 36 and width < 46
+    assert (raster.crs, raster.nodata) == ("EPSG:32722", 0)
+
+
+def test_a_margin_widens_the_window_on_every_side(image):
+    reader, box = RasterioReader(OPTIONS), degrees(image, Window(100, 50, 40, 30))
+
+    plain, wide = reader.window(str(image), box), reader.window(str(image), box, margin=3)
+
+    assert np.array(wide.pixels.shape) - plain.pixels.shape == pytest.approx([6, 6])
+    assert (wide.pixels[3:-3, 3:-3] == plain.pixels).all()
+
+
+def test_a_window_at_the_image_edge_is_cut_and_one_beyond_is_empty(image):
+    reader = RasterioReader(OPTIONS)
+    corner = degrees(image, Window(290, 190, 50, 50))
+
+    assert reader.window(str(image), corner).pixels[-1, -1] == (200 * 300 - 1) * 7 + 3
+    assert reader.window(str(image), Bounds(10, 10, 10.1, 10.1)).pixels.size == 0
+
+
+def test_pixels_come_over_http(image):
+    box = degrees(image, Window(100, 50, 40, 30))
+    with serving(file_answers(image.read_bytes())) as url:
+        remote = RasterioReader(OPTIONS).window(f"{url}/image.tif", box)
+
+    assert (remote.pixels == RasterioReader(OPTIONS).window(str(image), box).pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, AssetCorrupt), (403, Auth), (401, Auth), (429, Unavailable), (500, Unavailable), (503, Unavailable)],
+)
+def test_an_http_status_decides_the_error(status, error):
+    with serving(lambda *_: Answer(status)) as url, pytest.raises(error) as raised:
+        RasterioReader(QUICK).window(f"{url}/tile-{status}.tif?sig=secret", Bounds(0, 0, 1, 1))
+
+    assert type(raised.value) is error
+    assert "secret" not in str(raised.value)
+
+
+def test_nobody_listening_is_unavailable():
+    with serving(lambda *_: Answer()) as url:
+        pass
+
+    with pytest.raises(Unavailable):
+        RasterioReader(QUICK).window(f"{url}/500-403.tif", Bounds(0, 0, 1, 1))
+
+
+def test_a_file_that_is_not_there_or_no_image_is_corrupt(tmp_path, image):
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(image.read_bytes()[:3000] + b"\xff" * 5000)
+    for name in (tmp_path / "absent.tif", damaged):
+        with pytest.raises(AssetCorrupt):
+            RasterioReader(OPTIONS).window(str(name), degrees(image, Window(100, 50, 40, 30)))
+
+
+def test_a_local_aws_is_spelled_out_for_gdal():
+    options = read_options(AwsSettings(endpoint_url="http://127.0.0.1:4566"))
+
+    assert options["AWS_S3_ENDPOINT"] == "127.0.0.1:4566"
+    assert (options["AWS_HTTPS"], options["AWS_VIRTUAL_HOSTING"]) == ("NO", "FALSE")
+    assert "AWS_S3_ENDPOINT" not in read_options(AwsSettings(endpoint_url=None))
