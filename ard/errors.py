@@ -9,6 +9,7 @@
     │   ├── AssetCorrupt    a source asset is missing or cannot be decoded
     │   └── InvalidProduct  a product broke its own contract before it was written
     └── Transient           trying again may help, and uses up an attempt
+        ├── OutOfTime       the worker's time is nearly over
         └── Unavailable     a provider is down or throttles: try again later, free of charge
             └── Auth        a provider refuses our credentials: an operator must act
 
@@ -58,6 +59,12 @@ class Transient(ArdError):
     """Trying again may help; the attempt counts."""
 
     cause = "transient"
+
+
+class OutOfTime(Transient):
+    """The worker's time is nearly over: it stopped by itself."""
+
+    cause = "out_of_time"
 
 
 class Unavailable(Transient):

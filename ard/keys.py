@@ -19,6 +19,31 @@ def legacy_key(year: int, tile: Tile, *, kind: str) -> str:
     return f"{year}/raw/{tile.x}/{tile.y}/raw/{kind}{tile.key}.hkl"
 
 
+REQUESTS = "requests/"  # in the control bucket: where requests are dropped
+RECEIPTS = "receipts/"  # in the control bucket: the answers
+
+
+def plan_key(job_id: str) -> str:
+    """In the control bucket: a job's immutable plan."""
+    return f"jobs/{job_id}/tiles.parquet"
+
+
+def receipt_key(request_key: str) -> str:
+    """In the control bucket: the answer to a request that became a job."""
+    return f"{RECEIPTS}{request_key}.receipt.json"
+
+
+def rejection_key(request_key: str) -> str:
+    """In the control bucket: the answer to a request that did not."""
+    return f"{RECEIPTS}{request_key}.rejected.json"
+
+
+def plain_key(key: str) -> str:
+    """A key as obstore can spell it: what it refuses is replaced."""
+    parts = ("_" if part in {"", ".", ".."} else part for part in key.split("/"))
+    return "".join(character if character >= " " and character != "\x7f" else "_" for character in "/".join(parts))
+
+
 def relative_href(from_key: str, to_key: str) -> str:
     """The address of one object as seen from another one's folder, ``./`` or ``../`` first."""
     here, there = from_key.split("/")[:-1], to_key.split("/")

@@ -3,8 +3,11 @@
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ard.product import Product
+from ard.task import Dest
 
 
 class AwsSettings(BaseSettings):
@@ -23,6 +26,41 @@ class AwsSettings(BaseSettings):
             return None
         parts = urlsplit(self.endpoint_url)
         return parts.netloc, parts.scheme == "https"
+
+
+class ProductQueue(BaseModel):
+    """A product's queue with its dead-letter queue, and the function that drains it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    dlq_url: str
+    region: str
+    memory_mb: int
+    timeout_seconds: int
+
+
+class TableSettings(BaseSettings):
+    """Where the truth is kept, and the queues of the products that are deployed (a worker is told only its own)."""
+
+    model_config = SettingsConfigDict(env_prefix="TTC_", frozen=True)
+
+    table: str = Field(description="Name of the status table.")
+    table_region: str
+    queues: dict[Product, ProductQueue] = Field(description="JSON object: product to its queue.")
+
+
+class ControlSettings(TableSettings):
+    """What the producer and the tracker need besides."""
+
+    control_bucket: str = Field(description="Bucket of requests, receipts and plans.")
+    control_region: str
+    inbox_queue_url: str
+    chunk_queue_url: str
+    tile_index: str = Field(description="Tile index Parquet: a file, or s3://bucket/key.")
+    default_dest: Dest
+    allowed_dests: tuple[Dest, ...] = Field(description="JSON list: requests may write under these destinations only.")
+    dest_region: str | None = None
 
 
 class WorkerSettings(BaseSettings):

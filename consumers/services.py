@@ -1,18 +1,22 @@
 """What a worker needs of the world, put together once per process."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
+from random import Random
 
+from ard.adapters.aws import client
 from ard.adapters.catalog import StacCatalog
 from ard.adapters.gdal import read_options
+from ard.adapters.queues import Queue
 from ard.adapters.reader import RasterioReader
+from ard.adapters.status_table import StatusTable
 from ard.adapters.store import Store
 from ard.errors import InvalidInput
 from ard.ports import Catalog, Reader
 from ard.product import Product, TileData
-from ard.settings import AwsSettings, WorkerSettings
+from ard.settings import AwsSettings, TableSettings, WorkerSettings
 from ard.task import TileTask
 
 Loader = Callable[[TileTask, Catalog, Reader], TileData]
@@ -20,33 +24,52 @@ Loader = Callable[[TileTask, Catalog, Reader], TileData]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """A worker's ports and facts."""
+    """A worker's ports and facts; ``clock`` gives seconds since the epoch."""
 
+    product: Product
+    load: Loader
     catalog: Catalog
     reader: Reader
-    loader: Callable[[Product], Loader]
     open_store: Callable[[str], Store]
-    now: Callable[[], datetime]
+    table: StatusTable
+    queue: Queue
+    dlq: Queue
+    clock: Callable[[], float]
+    random: Random
     git_sha: str
 
 
-def from_environment() -> Services:
-    """The services of a real worker; nothing is contacted yet."""
+def from_environment(product: Product) -> Services:
+    """The services of a real worker; nothing is contacted yet.
+
+    Raises:
+        InvalidInput: This worker was not told the product's queue, or has no loader for it.
+    """
     aws, worker = AwsSettings(), WorkerSettings()
+    deployment = TableSettings()
+    queue = deployment.queues.get(product)
+    if queue is None:
+        raise InvalidInput(f"expected the queue of {product} in TTC_QUEUES, found {sorted(deployment.queues)}")
+    sqs = client("sqs", queue.region)
     return Services(
+        product=product,
+        load=_loader(product, worker),
         catalog=StacCatalog(worker.stac_url),
         reader=RasterioReader(read_options(aws)),
-        loader=partial(_loader, settings=worker),
         open_store=partial(Store.open, aws=aws, region=worker.dest_region),
-        now=lambda: datetime.now(UTC),
+        table=StatusTable(client("dynamodb", deployment.table_region), deployment.table),
+        queue=Queue(sqs, queue.url),
+        dlq=Queue(sqs, queue.dlq_url),
+        clock=time.time,
+        random=Random(),  # noqa: S311 - jitter, not a secret
         git_sha=worker.git_sha,
     )
 
 
-def _loader(product: Product, *, settings: WorkerSettings) -> Loader:
-    """The loader of a product; imported on demand, so that a worker loads only its own."""
+def _loader(product: Product, settings: WorkerSettings) -> Loader:
+    """The loader of a product; imported here, so that a worker loads only its own."""
     if product is Product.DEM:
         from loaders.dem import load_dem  # noqa: PLC0415
 
         return partial(load_dem, compat=settings.dem_compat)
-    raise InvalidInput(f"this worker makes {Product.DEM}, not {product}")
+    raise InvalidInput(f"expected a product that has a loader ({Product.DEM}), found {product}")

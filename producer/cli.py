@@ -3,32 +3,50 @@
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
+from pydantic import BaseModel
 
-from ard.errors import InvalidInput
+from ard.adapters import console
+from ard.adapters.console import Exit, count, put, say
+from ard.settings import AwsSettings, ControlSettings
 from producer.csv_io import read_csv_request, write_csv
+from producer.files import kind_of, read_bytes, read_for
+from producer.following import counts_text, follow_job, outcome, progress, tracker_program, write_report
+from producer.jobs import Resumed, Started, approve_job, checked_plan, resume_job, start_job
 from producer.json_io import read_json_request
-from producer.request import DEFAULT_LIMITS, OnUnknownTile, Problem, RequestOptions, RequestRejected, TileRequest
+from producer.options import (
+    DestOption,
+    FormatOption,
+    JobOption,
+    JsonOption,
+    LabelOption,
+    MaxCostOption,
+    OverwriteOption,
+    ParquetOption,
+    ProductsOption,
+    ReportOption,
+    RequestArgument,
+    RerunOption,
+    RetriesOption,
+    SkipUnknownOption,
+    WaitOption,
+    YesOption,
+    overriding,
+)
+from producer.plan import Plan
+from producer.preview import count_made, preview, preview_lines
+from producer.receipts import next_commands, reopening, submission
+from producer.request import Problem, RequestOptions, RequestRejected, TileRequest
+from producer.services import Services, connect
 from producer.tile_index import TileIndex
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-STDIN = Path("-")
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-
-
-class Exit(IntEnum):
-    """What the command's exit code says; 2 is Typer's own, for wrong usage."""
-
-    BAD_INPUT = 3
-    NO_WORK = 6
 
 
 @app.callback()
@@ -37,78 +55,210 @@ def producer() -> None:
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that tells a person what is wrong with the input and exits with 3."""
+    """A command that tells a person what is wrong; a rejected request with every problem in its place."""
 
+    @console.reports_errors
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except RequestRejected as error:
             _say_problems(error.problems, total=error.total)
-            _say(f"The request is rejected: {_count(error.total, 'problem')}. Nothing was started.")
-            raise typer.Exit(Exit.BAD_INPUT) from error
-        except InvalidInput as error:
-            _say(f"error: {error}")
+            say(f"The request is rejected: {count(error.total, 'problem')}. Nothing was started.")
             raise typer.Exit(Exit.BAD_INPUT) from error
 
     return reporting
-
-
-RequestArgument = Annotated[Path, typer.Argument(metavar="REQUEST", help="A .json or .csv file; - is JSON on stdin.")]
-ParquetOption = Annotated[Path, typer.Option("--parquet", metavar="INDEX.parquet", help="The tile index.")]
-SkipUnknownOption = Annotated[
-    bool, typer.Option("--skip-unknown", help="Leave out tiles that are not in the index, and list them.")
-]
 
 
 @app.command()
 @reports_errors
 def tiles(request: RequestArgument, *, parquet: ParquetOption, skip_unknown: SkipUnknownOption = False) -> None:
     """Print the tiles of a request as CSV: Year,X,Y,Y_tile,X_tile."""
-    found = _read_request(request, parquet, on_unknown_tile="skip" if skip_unknown else None)
+    found = _read_tiles(request, parquet, skip_unknown=skip_unknown)
     write_csv(found, sys.stdout)
     sys.stdout.flush()  # here, where a reader that has left is met quietly
     _say_problems(found.unknown, total=found.skipped)
     skipped = f", {found.skipped:,} unknown skipped" if found.skipped else ""
-    _say(f"{_count(len(found), 'tile')}, {_count(found.duplicates, 'duplicate')}{skipped}")
+    say(f"{count(len(found), 'tile')}, {count(found.duplicates, 'duplicate')}{skipped}")
     if not len(found):
         raise typer.Exit(Exit.NO_WORK)
 
 
-def _read_request(path: Path, parquet: Path, *, on_unknown_tile: OnUnknownTile | None) -> TileRequest:
-    kind = ".json" if path == STDIN else path.suffix.lower()
-    if kind not in {".json", ".csv"}:
-        raise typer.BadParameter(f"expected a .json or .csv file, or - for JSON on stdin, found {str(path)!r}")
-    raw = _read_bytes(path)
-    index = TileIndex.open(parquet)
-    if kind == ".csv":
-        return read_csv_request(raw, index=index, options=RequestOptions(on_unknown_tile=on_unknown_tile or "reject"))
-    return read_json_request(raw, index=index, on_unknown_tile=on_unknown_tile)
+@app.command("plan")
+@reports_errors
+def plan_command(
+    context: typer.Context,
+    request: RequestArgument,
+    *,
+    dest: DestOption = None,
+    products: ProductsOption = None,
+    formats: FormatOption = None,
+    retries: RetriesOption = None,
+    overwrite: OverwriteOption = None,
+    label: LabelOption = None,
+    rerun: RerunOption = None,
+    skip_unknown: SkipUnknownOption = False,
+    max_cost: MaxCostOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what exists, and print what the job would be and cost. Nothing is started."""
+    services = _services(context)
+    overrides = overriding(
+        dest=dest,
+        products=products,
+        formats=formats,
+        retries=retries,
+        overwrite=overwrite,
+        label=label,
+        rerun=rerun,
+        skip_unknown=skip_unknown,
+        max_cost=max_cost,
+    )
+    plan = _plan(request, overrides, services=services)
+    with progress(sum(plan.totals.values()), "looking for outputs") as advance:
+        made = count_made(plan, services=services, advance=advance)
+    shown = preview(plan, services=services, made=made)
+    put(_json(shown) if as_json else _text(preview_lines(shown)))
 
 
-def _read_bytes(path: Path) -> bytes:
-    enough = DEFAULT_LIMITS.max_bytes + 1  # what is longer is refused, and need not be in memory for that
-    if path == STDIN:
-        return sys.stdin.buffer.read(enough)
+@app.command()
+@reports_errors
+def submit(
+    context: typer.Context,
+    request: RequestArgument,
+    *,
+    dest: DestOption = None,
+    products: ProductsOption = None,
+    formats: FormatOption = None,
+    retries: RetriesOption = None,
+    overwrite: OverwriteOption = None,
+    label: LabelOption = None,
+    rerun: RerunOption = None,
+    skip_unknown: SkipUnknownOption = False,
+    max_cost: MaxCostOption = None,
+    wait: WaitOption = False,
+    report_dir: ReportOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the job of a request; the same content is the same job, however often it is submitted."""
+    if report_dir is not None and not wait:
+        raise typer.BadParameter("expected --wait beside --report-dir: a report is of a job that has ended")
+    _check_can_ask(yes=yes, as_json=as_json)
+    services = _services(context)
+    overrides = overriding(
+        dest=dest,
+        products=products,
+        formats=formats,
+        retries=retries,
+        overwrite=overwrite,
+        label=label,
+        rerun=rerun,
+        skip_unknown=skip_unknown,
+        max_cost=max_cost,
+    )
+    plan = _plan(request, overrides, services=services)
+    say(_text(preview_lines(preview(plan, services=services))).rstrip())
+    if not yes:
+        _ask()
+    key = f"cli:{request.name}"
+    started = start_job(plan.request, services=services, request_key=key, now=services.clock())
+    if not as_json:
+        put(_started_text(started))
+    followed = follow_job(started.job, services=services) if wait else None
+    if as_json:
+        counts, finished = (followed.counts, followed.finished) if followed else (None, None)
+        put(_json(submission(started, counts=counts, finished=finished)))
+    elif followed:
+        put(f"{counts_text(followed.counts)}\n")
+    if report_dir is not None and followed is not None:
+        write_report(started.job.job_id, report_dir, program=tracker_program())
+    if wait:
+        raise typer.Exit(outcome(followed))
+
+
+@app.command()
+@reports_errors
+def approve(context: typer.Context, *, job: JobOption, as_json: JsonOption = False) -> None:
+    """Let a job run that waits because it may cost more than its request allows."""
+    services = _services(context)
+    _say_reopened(approve_job(job, services=services, now=services.clock()), as_json=as_json)
+
+
+@app.command()
+@reports_errors
+def resume(context: typer.Context, *, job: JobOption, as_json: JsonOption = False) -> None:
+    """Let a paused job go on."""
+    services = _services(context)
+    _say_reopened(resume_job(job, services=services, now=services.clock()), as_json=as_json)
+
+
+def _services(context: typer.Context) -> Services:
+    """The deployment's services, unless whoever runs the app brings their own."""
+    if isinstance(context.obj, Services):
+        return context.obj
+    return connect(console.configured(ControlSettings), AwsSettings())
+
+
+def _read_tiles(path: Path, parquet: Path, *, skip_unknown: bool) -> TileRequest:
+    kind, raw, index = kind_of(path), read_bytes(path), TileIndex.open(parquet)
+    if kind == "csv":
+        options = RequestOptions(on_unknown_tile="skip" if skip_unknown else "reject")
+        return read_csv_request(raw, index=index, options=options)
+    return read_json_request(raw, index=index, on_unknown_tile="skip" if skip_unknown else None)
+
+
+def _plan(path: Path, overrides: RequestOptions, *, services: Services) -> Plan:
+    kind_of(path)  # wrong usage is told before the index is read
+    request = read_for(path, index=services.index(), overrides=overrides, settings=services.settings)
+    _say_problems(request.unknown, total=request.skipped)
+    if not len(request):
+        say("No tile is left to make. Nothing was started.")
+        raise typer.Exit(Exit.NO_WORK)
+    return checked_plan(request, services=services)
+
+
+def _check_can_ask(*, yes: bool, as_json: bool) -> None:
+    if not yes and (as_json or not sys.stdin.isatty()):
+        raise typer.BadParameter("expected --yes where nobody can be asked: in JSON mode, or without a terminal")
+
+
+def _ask() -> None:
+    """Go on only if the person agrees."""
     try:
-        with path.open("rb") as file:
-            return file.read(enough)
-    except OSError as error:
-        raise InvalidInput(f"expected a request file at {str(path)!r}, found: {error.strerror}") from error
+        agreed = typer.confirm("Proceed?", default=False, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        say("Nothing was started.")
+        raise typer.Exit(Exit.ABORTED)
+
+
+def _started_text(started: Started) -> str:
+    job = started.job
+    status = "created" if started.created else f"exists already, {job.command}"
+    if started.created and started.chunks_sent == 0:
+        status = f"{status}, {job.command}"
+    return "\n".join([f"{job.job_id}  {status}", *next_commands(job.job_id, job.command), ""])
+
+
+def _say_reopened(resumed: Resumed, *, as_json: bool) -> None:
+    told = reopening(resumed)
+    words = f"{told.job_id}  {told.command}: {count(told.chunks_sent, 'chunk')}, {count(told.tasks_sent, 'task')} sent"
+    put(_json(told) if as_json else f"{words}\n")
+
+
+def _json(document: BaseModel) -> str:
+    return document.model_dump_json() + "\n"
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _say_problems(problems: Iterable[Problem], *, total: int) -> None:
     listed = list(problems)
     for problem in listed:
-        _say(str(problem))
+        say(str(problem))
     if total > len(listed):
-        _say(f"... and {total - len(listed):,} more")
-
-
-def _say(text: str) -> None:
-    # Made anew each time, so that it writes to what is stderr now.
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+        say(f"... and {total - len(listed):,} more")

@@ -4,7 +4,7 @@ import json
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,8 @@ IGNORED_KEY = "all_tiles"
 OPTIONS_CHARACTERS = 10_000
 POINTER_CHARACTERS = 80
 
+CompleteOptions = Callable[[RequestOptions, Problems], RequestOptions]
+
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 _STRING = re.compile(rb'"[^"]*"')
 
@@ -44,8 +46,17 @@ def read_json_request(
     index: TileIndex,
     limits: Limits = DEFAULT_LIMITS,
     on_unknown_tile: OnUnknownTile | None = None,
+    complete: CompleteOptions | None = None,
 ) -> TileRequest:
-    """The request that a JSON file makes; ``on_unknown_tile``, when given, overrules the file.
+    """The request that a JSON file makes.
+
+    Args:
+        raw: The file.
+        index: Where the tiles lie.
+        limits: How large it may be.
+        on_unknown_tile: Overrules the file when given.
+        complete: Called with the file's options and the problems found so far: fills in what is missing and adds
+            what is wrong, so that a rejection names everything at once.
 
     Raises:
         RequestRejected: Anything is wrong with it; lists all problems at once, each with its JSON pointer.
@@ -54,6 +65,8 @@ def read_json_request(
     tiles, options = _read(_parse(raw, limits), limits, problems=problems)
     if on_unknown_tile is not None:
         options = options.model_copy(update={"on_unknown_tile": on_unknown_tile})
+    if complete is not None:
+        options = complete(options, problems)
     return resolve(tiles, index, options=options, problems=problems)
 
 

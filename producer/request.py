@@ -88,13 +88,13 @@ def _first_run_is_none(rerun: int | None) -> int | None:
 
 
 class RequestOptions(BaseModel):
-    """What a request may ask for besides its tiles. A missing ``dest`` is for the deployment to fill in."""
+    """What a request may ask for besides its tiles; ``dest`` and ``products``, when missing, are the deployment's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Annotated[str, AfterValidator(_slug_able)] | None = None
     dest: Dest | None = None
-    products: Annotated[tuple[Product, ...], Field(min_length=1), AfterValidator(_one_spelling)] = tuple(Product)
+    products: Annotated[tuple[Product, ...], Field(min_length=1), AfterValidator(_one_spelling)] | None = None
     overwrite: bool = False
     formats: Formats = (Format.COG,)
     on_unknown_tile: OnUnknownTile = "reject"

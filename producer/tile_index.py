@@ -32,21 +32,26 @@ class TileIndex:
     lat: NDArray[np.float64]
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path, *, content: bytes | None = None) -> Self:
         """The index in a Parquet file with the columns ``X_tile, Y_tile`` (int64), ``X, Y`` (double, degrees).
+
+        Args:
+            path: Where it is.
+            content: What is there, when it has been read already.
 
         Raises:
             InvalidInput: The file is missing, not Parquet, lacks a column or holds what ``from_columns`` refuses.
         """
+        name = str(path)
         try:
-            columns = _read_columns(path)
+            columns = _read_columns(path if content is None else pa.BufferReader(content))
             return cls.from_columns(
                 x_tile=columns["X_tile"], y_tile=columns["Y_tile"], lon=columns["X"], lat=columns["Y"]
             )
         except (OSError, pa.ArrowException) as error:
-            raise InvalidInput(f"expected a tile index in Parquet at {str(path)!r}, found: {error}") from error
+            raise InvalidInput(f"expected a tile index in Parquet at {name!r}, found: {error}") from error
         except InvalidInput as error:
-            raise InvalidInput(f"tile index {str(path)!r}: {error}") from error
+            raise InvalidInput(f"tile index {name!r}: {error}") from error
 
     @classmethod
     def from_columns(
@@ -98,7 +103,7 @@ class TileIndex:
         return np.where(known, self.lon[rows], np.nan), np.where(known, self.lat[rows], np.nan)
 
 
-def _read_columns(path: str | Path) -> dict[str, NDArray[Any]]:
+def _read_columns(path: str | Path | pa.BufferReader) -> dict[str, NDArray[Any]]:
     with pq.ParquetFile(path) as file:
         types = {field.name: str(field.type) for field in file.schema_arrow}
         wrong = [f"{name} {kind}" for name, kind in COLUMNS.items() if types.get(name) != kind]

@@ -1,100 +1,232 @@
-"""The demonstration: a request becomes tiles, from generated scenes, through the same programs that run on AWS."""
+"""The demonstration: a request becomes tiles, through the very programs, queues and table that run on AWS."""
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from ard.adapters.aws import aws_errors, client
+from ard.adapters.status_table import StatusTable
 from ard.adapters.store import Store
-from ard.keys import resolve_href
+from ard.errors import ArdError, AssetCorrupt, Unavailable
+from ard.keys import REQUESTS, rejection_key
 from ard.product import Product
+from ard.rows import JobRow, TaskRow
 from ard.settings import AwsSettings
-from ard.task import TileTask
-from ard.tile import Tile
-from sandbox.catalogue import serve_catalogue
+from ard.states import State as TaskState
+from sandbox.children import program
+from sandbox.engine import EngineName
+from sandbox.late_scene import LateScene, announce_late_scene
 from sandbox.scenes import write_dem_scenes
-from sandbox.tiles import demo_tiles, index_tiles, write_index
+from sandbox.state import State, hold
+from sandbox.supervisor import Options, running
+from sandbox.tiles import demo_tiles, index_tiles
 
 YEAR = 2023
-JOB = "demo"
+REQUEST_KEY = f"{REQUESTS}demo.json"
+
+_TAKEN_IN_SECONDS = 60.0
+_FINISHED_SECONDS = 180.0
+_COMMAND_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
+_TAIL_LINES = 8
+_LINE_CHARACTERS = 400
+_MADE_ANEW = ("aws", "job_reports", "logs", "out", "pictures")  # scenes are kept: they take longest
+
+T = TypeVar("T")
 
 
-def run_demo(folder: Path) -> int:
-    """Make every demo tile; 0 when all of them were made."""
-    console, started, tiles = Console(), time.monotonic(), demo_tiles()
-    folder.mkdir(parents=True, exist_ok=True)
-    console.print(f"[bold]1. Scenes[/] around {tiles[0].lon:.2f}, {tiles[0].lat:.2f} (kept in {folder / 'scenes'})")
-    items = write_dem_scenes(folder / "scenes", index_tiles())
-    console.print("[bold]2. Request[/] for", len(tiles), "tiles, checked against the tile index")
-    tasks = _tasks(_tiles_csv(folder, tiles), dest=folder / "out")
-    console.print("[bold]3. Tiles[/]")
-    with serve_catalogue(items) as url:
-        answers = _make(tasks, stac_url=url)
-    _show(console, answers, folder / "out")
-    failed = [answer for answer in answers if "item" not in answer]
-    console.print(f"{len(answers) - len(failed)} of {len(tasks)} tiles made in {time.monotonic() - started:.0f} s")
-    return 0 if len(answers) == len(tasks) and not failed else 1
+def run_demo(folder: Path, *, engine: EngineName) -> int:
+    """Run the demonstration in ``folder/demo``; 0 when it went as it should, else 1 and the end of a log."""
+    console, started = Console(), time.monotonic()
+    options = Options(folder=folder / "demo", engine=engine)
+    try:
+        _begin_anew(options.folder)
+        _demonstrate(options, console)
+    except (ArdError, subprocess.SubprocessError) as error:
+        console.print(Text(f"The demonstration went wrong. {type(error).__name__}: {error}"), style="bold red")
+        _show_log(console, options.logs)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 1
+    console.print(f"Done in {time.monotonic() - started:.0f} s. To go on by hand: [bold]sandbox up[/]")
+    return 0
 
 
-def _tiles_csv(folder: Path, tiles: Sequence[Tile]) -> str:
-    """The request as a file, through ``producer tiles``."""
-    index, request = folder / "tiles.parquet", folder / "request.json"
-    write_index(index)
-    request.write_text(json.dumps({"demo": {str(YEAR): {"missing_tiles": [tile.key for tile in tiles]}}}, indent=1))
-    producer = Path(sys.executable).with_name("producer")
-    command = [str(producer), "tiles", str(request), "--parquet", str(index)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def _begin_anew(folder: Path) -> None:
+    with hold(folder):
+        for name in _MADE_ANEW:
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _tasks(csv: str, dest: Path) -> list[TileTask]:
-    rows = [line.split(",") for line in csv.splitlines()[1:]]
-    return [
-        TileTask(
-            job_id=JOB,
-            product=Product.DEM,
-            year=int(year),
-            x_tile=int(x),
-            y_tile=int(y),
-            lon=float(lon),
-            lat=float(lat),
-            dest=str(dest),
+def _demonstrate(options: Options, console: Console) -> None:
+    folder, tiles = options.folder, demo_tiles()
+    spoilt = tiles[0]
+    console.print(f"[bold]1. Scenes[/] around {spoilt.lon:.2f}, {spoilt.lat:.2f}, kept in {_shown(options.scenes)}")
+    late = announce_late_scene(write_dem_scenes(options.scenes, index_tiles()), spoilt, folder / "late")
+    console.print("[bold]2. Sandbox[/]: a local AWS, a catalogue, and the functions of infra/functions.json")
+    with running(replace(options, items=(late.items,)), lambda line: console.print(Text(line))) as state:
+        console.print(
+            f"[bold]3. Request[/] for {len(tiles)} tiles, dropped at s3://{_control(state)}/{REQUEST_KEY};\n"
+            f"   the file of one scene is not there yet, so {spoilt.key} must fail"
         )
-        for year, lon, lat, y, x in rows
-    ]
+        rows, job = _make_tiles([tile.key for tile in tiles], late, state, console)
+        console.print("[bold]5. Report[/]")
+        _tracker(console, state, "report", "--job", job.job_id, "--report-dir", _shown(folder / "job_reports"))
+        pictures = _copy_outputs(rows, job, state, folder)
+    console.print(
+        f"[bold green]{len(rows)} of {len(tiles)} tiles made[/], {spoilt.key} at the second try\n"
+        f"   outputs   {_shown(folder / 'out')}, copied from {job.dest}\n"
+        f"   pictures  {_shown(folder / 'pictures')}, one for each of {pictures} tiles\n"
+        f"   report    {_shown(folder / 'job_reports' / job.job_id)}\n"
+        f"   logs      {_shown(options.logs)}",
+        highlight=False,
+    )
 
 
-def _make(tasks: Iterable[TileTask], *, stac_url: str) -> list[Mapping[str, object]]:
-    """One answer per task, as the worker gives them."""
-    worker = subprocess.run(
-        [sys.executable, "-m", "consumers"],
-        input="\n".join(task.model_dump_json() for task in tasks),
-        env={**os.environ, "TTC_STAC_URL": stac_url},
-        stdout=subprocess.PIPE,
+def _make_tiles(
+    tiles: Sequence[str], late: LateScene, state: State, console: Console
+) -> tuple[Sequence[TaskRow], JobRow]:
+    """Send the request and follow it; the first tile fails, and is sent again once its scene is there."""
+    spoilt = f"{YEAR}/{tiles[0]}/{Product.DEM}"
+    _drop_request(state, tiles)
+    table = StatusTable(client("dynamodb", state.environment["TTC_TABLE_REGION"]), state.environment["TTC_TABLE"])
+    job = _taken_in(table, state)
+    _follow(table, job, console)
+    _expect_one_failure(list(table.tasks(job)), spoilt)
+    console.print(f"[bold]4. Redrive[/]: the file has come, and {tiles[0]} is sent again")
+    late.deliver()
+    reason = "the scene was delivered"
+    # --force: a missing asset counts as a failure that trying again cannot help, unless something was repaired.
+    _tracker(console, state, "redrive", "--job", job.job_id, "--force", "--reason", reason, "--apply")
+    _follow(table, job, console)
+    rows = list(table.tasks(job))
+    _expect_success(rows, spoilt)
+    return rows, job
+
+
+def _shown(path: Path) -> str:
+    """A path as a person in this folder would write it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _control(state: State) -> str:
+    return state.environment["TTC_CONTROL_BUCKET"]
+
+
+def _drop_request(state: State, tiles: Sequence[str]) -> None:
+    request = {
+        "demo": {str(YEAR): {"missing_tiles": list(tiles)}},
+        "$options": {"products": ["dem"], "label": "demo"},
+    }
+    s3 = client("s3", state.environment["TTC_CONTROL_REGION"])
+    with aws_errors(f"s3://{_control(state)}/{REQUEST_KEY}"):
+        s3.put_object(Bucket=_control(state), Key=REQUEST_KEY, Body=json.dumps(request, indent=1).encode())
+
+
+def _taken_in(table: StatusTable, state: State) -> JobRow:
+    """The job that became of the request."""
+    control = Store.open(f"s3://{_control(state)}", aws=AwsSettings(), region=state.environment["TTC_CONTROL_REGION"])
+
+    def look() -> JobRow | None:
+        rejected = control.get(rejection_key(REQUEST_KEY))
+        if rejected is not None:
+            raise Unavailable(f"expected the request to be taken in, found it rejected: {rejected.decode()}")
+        return next(iter(table.jobs(1)), None)
+
+    return _await(look, seconds=_TAKEN_IN_SECONDS, what="the request to become a job")
+
+
+def _follow(table: StatusTable, job: JobRow, console: Console) -> None:
+    """Show the job's tasks by state until all are terminal."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[states]}"))
+    with Progress(TextColumn("  "), *columns, console=console) as progress:
+        shown = progress.add_task("tasks", total=job.tasks, states="")
+
+        def look() -> bool | None:
+            counts = Counter(row.state for row in table.activity(job))
+            ended = sum(number for state, number in counts.items() if state.terminal)
+            states = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+            progress.update(shown, completed=ended, states=states)
+            # The index may lag: the rows themselves say when it is over.
+            over = ended == job.tasks and all(row.state.terminal for row in table.tasks(job))
+            return over or None
+
+        _await(look, seconds=_FINISHED_SECONDS, what=f"all tasks of {job.job_id} to end")
+
+
+def _await(look: Callable[[], T | None], *, seconds: float, what: str) -> T:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(_LOOK_SECONDS)
+    raise Unavailable(f"expected {what} within {seconds:g} s")
+
+
+def _expect_one_failure(rows: Sequence[TaskRow], spoilt_task: str) -> None:
+    failed = {row.task_id: row.cause for row in rows if row.state is not TaskState.SUCCEEDED}
+    if failed != {spoilt_task: AssetCorrupt.cause}:
+        raise Unavailable(f"expected {spoilt_task} alone to fail, with {AssetCorrupt.cause}; found {failed}")
+
+
+def _expect_success(rows: Sequence[TaskRow], spoilt_task: str) -> None:
+    failed = {row.task_id: f"{row.state} {row.cause}" for row in rows if row.state is not TaskState.SUCCEEDED}
+    outcomes = [attempt.outcome for row in rows if row.task_id == spoilt_task for attempt in row.attempts]
+    if failed or outcomes != [AssetCorrupt.cause, TaskState.SUCCEEDED]:
+        raise Unavailable(
+            f"expected all tasks to succeed, {spoilt_task} at its second try; found {failed}, tries {outcomes}"
+        )
+
+
+def _tracker(console: Console, state: State, *arguments: str) -> None:
+    """Run a command of the tracker as a person would, in the sandbox's environment."""
+    console.print(Text(f"   $ {shlex.join(['tracker', *arguments])}"), style="dim", soft_wrap=True)
+    done = subprocess.run(
+        [program("tracker"), *arguments],
+        env={**os.environ, **state.environment},
+        capture_output=True,
         text=True,
+        timeout=_COMMAND_SECONDS,
         check=False,
     )
-    return [json.loads(line) for line in worker.stdout.splitlines()]
+    console.print(Text("".join(f"   {line}\n" for line in done.stdout.splitlines())), end="")
+    if done.returncode != 0:
+        raise Unavailable(f"tracker {arguments[0]} ended with code {done.returncode}: {done.stderr.strip()}")
 
 
-def _show(console: Console, answers: Sequence[Mapping[str, object]], dest: Path) -> None:
-    table = Table("task", "result", "flags", "slope p95")
-    store = Store.open(str(dest), aws=AwsSettings())
-    picture = None
-    for answer in answers:
-        if "item" not in answer:
-            table.add_row(str(answer["task"]), f"[red]{answer['cause']}[/]", "", str(answer["message"]))
-            continue
-        item = json.loads(store.get(str(answer["item"])) or b"{}")
-        properties = item["properties"]
-        picture = picture or dest / resolve_href(str(answer["item"]), item["assets"]["thumbnail"]["href"])
-        flags, slope = ", ".join(properties["ttc:flags"]), properties["ttc:metrics"]["slope_p95"]
-        table.add_row(str(answer["task"]), "made", flags, f"{slope:.1f}\N{DEGREE SIGN}")
-    console.print(table)
-    console.print("Outputs:", str(dest))
-    console.print("A picture of the first tile:", str(picture))
+def _copy_outputs(rows: Sequence[TaskRow], job: JobRow, state: State, folder: Path) -> int:
+    """Copy the outputs, and the thumbnails once more side by side, to where a person can open them; how many those."""
+    store = Store.open(job.dest, aws=AwsSettings(), region=state.environment["TTC_DEST_REGION"])
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        for key in store.list((row.item or "").rpartition("/")[0]):
+            content, copy = store.get(key) or b"", folder / "out" / key
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+            if copy.suffix == ".png":
+                (pictures / f"{row.task_id.replace('/', '_')}.png").write_bytes(content)
+    return len(list(pictures.iterdir()))
+
+
+def _show_log(console: Console, logs: Path) -> None:
+    """The end of the log that was written to last."""
+    written = sorted(logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for path in written[-1:]:
+        console.print(f"The end of {path}:")
+        for line in path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]:
+            console.print(Text(line[:_LINE_CHARACTERS]), soft_wrap=True)

@@ -17,6 +17,8 @@ os.environ.update(
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"):
     os.environ.pop(name, None)
 
+pytest_plugins = ["tests.engines"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

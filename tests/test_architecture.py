@@ -22,7 +22,7 @@ FORBIDDEN = {
     "ard": {"boto3", "botocore", "rasterio", "obstore", "os", "pathlib", "time", "random", "requests"},
     "loaders": {"boto3", "botocore", "rasterio", "obstore", "os", "time", "random", "requests"},
 }
-BROAD_EXCEPT = {"consumers/process.py", "consumers/handler.py"}
+BROAD_EXCEPT = {"consumers/process.py", "ard/adapters/records.py"}
 
 
 def modules():

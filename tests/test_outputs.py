@@ -19,7 +19,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from ard.adapters.outputs import find, publish
 from ard.adapters.store import Store
-from ard.errors import InvalidInput, InvalidProduct, Unavailable
+from ard.errors import InvalidInput, InvalidProduct, Transient, Unavailable
 from ard.settings import AwsSettings
 from tests.factories import GOLDEN, make_dem, make_provenance, make_task
 
@@ -31,7 +31,13 @@ def written(tmp_path_factory):
     """One product in both formats in a local folder."""
     folder = tmp_path_factory.mktemp("dest")
     task = make_task(dest=str(folder), formats=("cog", "hkl"))
-    publish(make_dem(), task, Store.open(str(folder), aws=AwsSettings()), provenance=make_provenance())
+    publish(
+        make_dem(),
+        task,
+        Store.open(str(folder), aws=AwsSettings()),
+        provenance=make_provenance(),
+        still_ours=lambda: None,
+    )
     return folder
 
 
@@ -130,7 +136,9 @@ def test_the_thumbnail_is_a_picture_of_half_the_size(written):
 def test_the_same_product_is_the_same_bytes():
     stores = [Store.in_memory(), Store.in_memory()]
     for store in stores:
-        publish(make_dem(), make_task(formats=("cog", "hkl")), store, provenance=make_provenance())
+        publish(
+            make_dem(), make_task(formats=("cog", "hkl")), store, provenance=make_provenance(), still_ours=lambda: None
+        )
 
     first, second = ({key: store.get(key) for key in store.list("")} for store in stores)
     assert first == second and len(first) == 4
@@ -140,7 +148,7 @@ def test_an_output_is_found_by_its_item():
     store, task = Store.in_memory(), make_task()
 
     assert find(task, store) is None
-    published = publish(make_dem(), task, store, provenance=make_provenance())
+    published = publish(make_dem(), task, store, provenance=make_provenance(), still_ours=lambda: None)
     assert find(task, store) == published
     assert published.item_key == ITEM
     assert published.size == sum(size for key, size in store.list("").items() if key != ITEM)
@@ -148,7 +156,7 @@ def test_an_output_is_found_by_its_item():
 
 def test_an_output_in_fewer_formats_than_asked_is_not_complete():
     store = Store.in_memory()
-    publish(make_dem(), make_task(formats=("cog",)), store, provenance=make_provenance())
+    publish(make_dem(), make_task(formats=("cog",)), store, provenance=make_provenance(), still_ours=lambda: None)
 
     assert find(make_task(formats=("cog", "hkl")), store) is None
 
@@ -156,7 +164,7 @@ def test_an_output_in_fewer_formats_than_asked_is_not_complete():
 @pytest.mark.parametrize("damage", [b"", b"short"])
 def test_an_output_with_a_damaged_object_is_not_complete(damage):
     store, task = Store.in_memory(), make_task()
-    publish(make_dem(), task, store, provenance=make_provenance())
+    publish(make_dem(), task, store, provenance=make_provenance(), still_ours=lambda: None)
     cog = next(key for key in store.list("") if key.endswith(".tif"))
 
     store.put(cog, damage)
@@ -193,17 +201,29 @@ def test_a_write_that_stops_anywhere_leaves_no_output_and_can_be_done_again(fail
     store, task = Store.in_memory(), make_task(formats=("cog", "hkl"))
 
     with pytest.raises(Unavailable):
-        publish(make_dem(), task, _FailingStore(store, fail_at), provenance=make_provenance())
+        publish(make_dem(), task, _FailingStore(store, fail_at), provenance=make_provenance(), still_ours=lambda: None)
 
     assert find(task, store) is None
-    publish(make_dem(), task, store, provenance=make_provenance())
+    publish(make_dem(), task, store, provenance=make_provenance(), still_ours=lambda: None)
     assert find(task, store) is not None
+
+
+def test_a_legacy_file_is_not_overwritten_by_a_worker_that_lost_its_lease():
+    store = Store.in_memory()
+
+    def lost():
+        raise Transient("the lease passed to another worker")
+
+    with pytest.raises(Transient):
+        publish(make_dem(), make_task(formats=("cog", "hkl")), store, provenance=make_provenance(), still_ours=lost)
+
+    assert not [key for key in store.list("") if key.endswith((".hkl", ".json"))]
 
 
 def test_the_item_is_put_last():
     store = _FailingStore(Store.in_memory(), fail_at=99)
 
-    publish(make_dem(), make_task(formats=("cog", "hkl")), store, provenance=make_provenance())
+    publish(make_dem(), make_task(formats=("cog", "hkl")), store, provenance=make_provenance(), still_ours=lambda: None)
 
     assert store.puts[-1] == ITEM
 
@@ -212,7 +232,7 @@ def test_a_product_that_breaks_its_contract_is_not_written():
     store = Store.in_memory()
 
     with pytest.raises(InvalidProduct):
-        publish(make_dem(layers=()), make_task(), store, provenance=make_provenance())
+        publish(make_dem(layers=()), make_task(), store, provenance=make_provenance(), still_ours=lambda: None)
 
     assert store.list("") == {}
 
@@ -220,6 +240,23 @@ def test_a_product_that_breaks_its_contract_is_not_written():
 def test_a_destination_that_is_neither_bucket_nor_folder_is_refused():
     with pytest.raises(InvalidInput, match="s3://bucket"):
         Store.open("gs://bucket/x", aws=AwsSettings())
+
+
+def test_a_bucket_that_is_not_there_is_a_clear_error(cloud):
+    store = Store.open("s3://no-such-bucket-anywhere/x", aws=AwsSettings(), region="us-west-2")
+
+    with pytest.raises(InvalidInput, match="no-such-bucket-anywhere"):
+        store.put("a.json", b"{}")
+
+
+def test_an_output_in_a_bucket_is_found_again(cloud):
+    store = Store.open(f"s3://{cloud.bucket}/ttc", aws=AwsSettings(), region="us-west-2")
+    publish(make_dem(), make_task(), store, provenance=make_provenance(), still_ours=lambda: None)
+
+    assert find(make_task(), store) is not None
+    listed = cloud.s3.list_objects_v2(Bucket=cloud.bucket)["Contents"]
+    assert f"ttc/{ITEM}" in {entry["Key"] for entry in listed}
+    assert len(listed) == 3
 
 
 def test_json_of_the_item_has_no_absolute_place(written):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ard.product import Format, Product
+from ard.product import Format
 from producer.csv_io import read_csv_request, write_csv
 from producer.json_io import read_json_request
 from producer.request import Limits, Problem, RequestOptions, RequestRejected
@@ -114,7 +114,7 @@ def test_options_have_defaults():
 
     assert options == RequestOptions()
     assert options.dest is None
-    assert options.products == (Product.DEM, Product.S1, Product.S2)
+    assert options.products is None
     assert (options.formats, options.overwrite, options.retries, options.rerun) == ((Format.COG,), False, 3, None)
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import JsonValue
 from pystac import MediaType
 
 from ard.adapters.cog import cog_bytes
@@ -25,20 +26,25 @@ class Output:
         item_key: Key of its STAC item.
         job_id: The job that made it.
         flags: Degradations of its input.
+        metrics: Its quality metrics.
         size: Bytes of its data objects together.
     """
 
     item_key: str
     job_id: str
     flags: frozenset[str]
+    metrics: Mapping[str, JsonValue]
     size: int
 
 
-def publish(data: TileData, task: TileTask, store: Store, *, provenance: Provenance) -> Output:
+def publish(
+    data: TileData, task: TileTask, store: Store, *, provenance: Provenance, still_ours: Callable[[], None]
+) -> Output:
     """Check a product, write its data objects and then its STAC item.
 
     Until the last put the output does not exist; whoever puts last wins whole, because data objects are named by
-    their content. (Legacy hickle files have fixed names: the item records their checksums.)
+    their content. Legacy hickle files have fixed names: ``still_ours`` is called before each of them and raises when
+    another worker has taken over; the item records their checksums.
 
     Raises:
         InvalidProduct: The product breaks its specification; nothing was written.
@@ -48,6 +54,8 @@ def publish(data: TileData, task: TileTask, store: Store, *, provenance: Provena
     check(data)
     objects = []
     for stored, content in _objects(data, task):
+        if stored.fixed_name:
+            still_ours()
         store.put(stored.key, content)
         objects.append(stored)
     key = item_key(data.year, data.tile, data.product)
@@ -55,7 +63,7 @@ def publish(data: TileData, task: TileTask, store: Store, *, provenance: Provena
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
     store.put(key, json.dumps(document, indent=1, allow_nan=False).encode())
     size = sum(stored.size for stored in objects)
-    return Output(item_key=key, job_id=provenance.job_id, flags=data.flags, size=size)
+    return Output(item_key=key, job_id=provenance.job_id, flags=data.flags, metrics=data.metrics, size=size)
 
 
 def find(task: TileTask, store: Store) -> Output | None:
@@ -73,12 +81,19 @@ def find(task: TileTask, store: Store) -> Output | None:
         document = json.loads(content)
         properties, assets = document["properties"], document["assets"].values()
         sizes = {resolve_href(key, asset["href"]): int(asset["file:size"]) for asset in assets}
-        formats, job_id, flags = properties["ttc:formats"], properties["ttc:job_id"], properties["ttc:flags"]
+        formats = properties["ttc:formats"]
+        output = Output(
+            item_key=key,
+            job_id=properties["ttc:job_id"],
+            flags=frozenset(properties["ttc:flags"]),
+            metrics=properties["ttc:metrics"],
+            size=sum(sizes.values()),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # not an item of ours, or half of one: there is no output here
     if not set(task.formats) <= set(formats) or any(store.size(path) != size for path, size in sizes.items()):
         return None
-    return Output(item_key=key, job_id=job_id, flags=frozenset(flags), size=sum(sizes.values()))
+    return output
 
 
 def _objects(data: TileData, task: TileTask) -> Iterator[tuple[StoredObject, bytes]]:
@@ -101,6 +116,7 @@ def _objects(data: TileData, task: TileTask) -> Iterator[tuple[StoredObject, byt
                     sha256=digest,
                     media_type=MediaType.HDF5,
                     roles=("data", "legacy"),
+                    fixed_name=True,
                 ),
                 content,
             )

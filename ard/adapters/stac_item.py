@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pystac
@@ -32,15 +32,16 @@ class StoredObject:
     media_type: str
     roles: tuple[str, ...]
     layer: Layer | None = None
+    fixed_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Who made an output, and when."""
+    """Who made an output, and when (seconds since the epoch)."""
 
     job_id: str
     git_sha: str
-    created: datetime
+    created: float
 
 
 def build_item(
@@ -59,7 +60,7 @@ def build_item(
         start_datetime=data.start,
         end_datetime=data.end,
         properties={
-            "created": provenance.created.isoformat().replace("+00:00", "Z"),
+            "created": f"{datetime.fromtimestamp(provenance.created, UTC):%Y-%m-%dT%H:%M:%SZ}",
             "processing:lineage": f"{data.product} of one tile, from the items linked as derived_from",
             "processing:software": _software(provenance.git_sha),
             "ttc:flags": sorted(data.flags),

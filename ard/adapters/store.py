@@ -8,7 +8,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
-from ard.errors import ArdError, Auth, Unavailable
+from ard.errors import ArdError, Auth, InvalidInput, Unavailable
 from ard.settings import AwsSettings
 from ard.task import parse_dest
 
@@ -22,10 +22,15 @@ _CONTENT_TYPES = {
 }
 
 
+class TooLarge(InvalidInput):
+    """An object is larger than its reader allows."""
+
+
 class Store:
     """Objects under one prefix. Only "there is no such object" means missing; every other failure is an error.
 
-    All methods raise ``Unavailable`` when the store cannot be asked and ``Auth`` when it refuses.
+    All methods raise ``Unavailable`` when the store cannot be asked, ``Auth`` when it refuses and ``InvalidInput`` when
+    there is no such bucket to write to.
     """
 
     def __init__(self, backend: ObjectStore, name: str) -> None:
@@ -64,16 +69,29 @@ class Store:
             # Local files have no content type, and obstore refuses to pretend.
             local = isinstance(self._backend, LocalStore)
             obstore.put(self._backend, key, content, attributes=None if local else attributes)
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._translate(error, key) from error
 
-    def get(self, key: str) -> bytes | None:
-        """An object's content; None when there is no such object."""
+    def get(self, key: str, *, version: str | None = None, most_bytes: int | None = None) -> bytes | None:
+        """An object's content; None when there is no such object.
+
+        Args:
+            key: Its name.
+            version: One version of it, where the bucket keeps them; else the latest.
+            most_bytes: How large it may be.
+
+        Raises:
+            TooLarge: It is larger than that, and was not read.
+        """
         try:
-            return bytes(obstore.get(self._backend, key).bytes())
+            found = obstore.get(self._backend, key, options={"version": version} if version else None)
+            size = int(found.meta["size"])
+            if most_bytes is not None and size > most_bytes:
+                raise TooLarge(f"expected at most {most_bytes:,} bytes, found {size:,}")
+            return bytes(found.bytes())
         except (NotFoundError, FileNotFoundError):
             return None
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._translate(error, key) from error
 
     def size(self, key: str) -> int | None:
@@ -82,19 +100,22 @@ class Store:
             return int(obstore.head(self._backend, key)["size"])
         except (NotFoundError, FileNotFoundError):
             return None
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._translate(error, key) from error
 
     def list(self, prefix: str) -> dict[str, int]:
         """The sizes of all objects under a prefix, by key."""
         try:
             pages = list(obstore.list(self._backend, prefix))
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._translate(error, prefix) from error
         return {entry["path"]: entry["size"] for page in pages for entry in page}
 
-    def _translate(self, error: BaseError, key: str) -> ArdError:
+    def _translate(self, error: BaseError | OSError, key: str) -> ArdError:
+        """Obstore raises some of Python's own errors beside its own."""
         message = f"{self.name}/{key}: {error!s:.300}"
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        if isinstance(error, FileNotFoundError):  # of a put: there is no such bucket
+            return InvalidInput(message)
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
             return Auth(message)
         return Unavailable(message)

@@ -1,0 +1,116 @@
+"""SQS queues: every entry that a batch reports as failed is sent again or raised."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from ard.adapters.aws import aws_errors
+from ard.errors import Unavailable
+
+BATCH = 10  # what SQS takes in one call
+_SENDS_OF_ONE_ENTRY = 5
+_LONGEST_VISIBILITY_SECONDS = 12 * 3600
+
+FENCE, CAUSE, JOB = "fence", "cause", "job_id"  # names of message attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to be sent; ``group`` keeps one job from starving another (fair queues)."""
+
+    body: str
+    group: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message in somebody's hands until its visibility ends."""
+
+    body: str
+    receipt: str
+    attributes: Mapping[str, str]
+
+
+class Queue:
+    """One queue. Every method raises ``Unavailable`` or ``Auth`` when it cannot be asked."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        """Wrap a boto3 SQS client of the queue's region; nothing is contacted yet."""
+        self._client = client
+        self.url = url
+
+    def send(self, messages: Iterable[Outgoing]) -> int:
+        """Send all messages, ten at a time; how many.
+
+        Raises:
+            Unavailable: An entry was refused time and again; those before it are out.
+        """
+        waiting, sent = iter(messages), 0
+        while batch := list(islice(waiting, BATCH)):
+            self._send_batch(batch)
+            sent += len(batch)
+        return sent
+
+    def hide(self, receipt: str, seconds: float) -> None:
+        """Keep a received message invisible for so long from now."""
+        timeout = int(min(max(seconds, 0), _LONGEST_VISIBILITY_SECONDS))
+        with aws_errors(self.url):
+            self._client.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=timeout)
+
+    def receive(self, *, visible_again_seconds: int, wait_seconds: int = 0) -> list[Received]:
+        """At most ten messages, hidden from others for a while."""
+        with aws_errors(self.url):
+            answer = self._client.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=BATCH,
+                VisibilityTimeout=visible_again_seconds,
+                WaitTimeSeconds=wait_seconds,
+                MessageAttributeNames=["All"],
+            )
+        return [_received(message) for message in answer.get("Messages", ())]
+
+    def delete(self, message: Received) -> None:
+        """Take a received message out of the queue."""
+        with aws_errors(self.url):
+            self._client.delete_message(QueueUrl=self.url, ReceiptHandle=message.receipt)
+
+    def depth(self) -> int:
+        """About how many messages wait, are delayed or are in flight."""
+        names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        with aws_errors(self.url):
+            found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        return sum(int(found.get(name, 0)) for name in names)
+
+    def _send_batch(self, batch: list[Outgoing]) -> None:
+        waiting = {str(number): _entry(str(number), message) for number, message in enumerate(batch)}
+        for _ in range(_SENDS_OF_ONE_ENTRY):
+            with aws_errors(self.url):
+                answer = self._client.send_message_batch(QueueUrl=self.url, Entries=list(waiting.values()))
+            for done in answer.get("Successful", ()):
+                waiting.pop(done["Id"], None)
+            if not waiting:
+                return
+        reasons = sorted({failure.get("Code", "?") for failure in answer.get("Failed", ())})
+        raise Unavailable(f"{self.url}: {len(waiting)} of {len(batch)} messages refused: {', '.join(reasons)}")
+
+
+def _entry(number: str, message: Outgoing) -> dict[str, Any]:
+    entry: dict[str, Any] = {"Id": number, "MessageBody": message.body}
+    if message.group is not None:
+        entry["MessageGroupId"] = message.group
+    if message.attributes:
+        entry["MessageAttributes"] = {
+            name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()
+        }
+    return entry
+
+
+def _received(message: Mapping[str, Any]) -> Received:
+    attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
+    return Received(body=message["Body"], receipt=message["ReceiptHandle"], attributes=attributes)

@@ -1,0 +1,375 @@
+"""The commands that start jobs, as a person or a script runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from ard.errors import InvalidInput, Unavailable
+from ard.product import Product
+from ard.rows import Command
+from ard.settings import AwsSettings
+from ard.states import State
+from producer.cli import app
+from producer.expansion import send_chunk
+from producer.following import write_report
+from producer.services import read_index
+from producer.wait import follow
+from tests.producing import DEST, NOW, make_tiles, mocked_world
+
+REQUEST = {"gha": {"2023": {"missing_tiles": ["1X2Y", "2X4Y", "2X4Y"], "all_tiles": []}}}
+
+
+@pytest.fixture
+def world():
+    with mocked_world() as world:
+        yield world
+
+
+@pytest.fixture
+def run(world, tmp_path):
+    """Run the producer's command line in the world; ``REQUEST`` and ``TILES`` stand for request files."""
+
+    def run(*arguments, request=REQUEST, services=None):
+        (tmp_path / "request.json").write_text(json.dumps(request))
+        (tmp_path / "tiles.csv").write_text("Year,X,Y,Y_tile,X_tile\n2023,-59.9444,-29.9722,2,1\n")
+        files = {"REQUEST": str(tmp_path / "request.json"), "TILES": str(tmp_path / "tiles.csv")}
+        return CliRunner().invoke(app, [files.get(one, one) for one in arguments], obj=services or world.services)
+
+    return run
+
+
+def only_job(world):
+    (job,) = world.services.table.jobs(10)
+    return job
+
+
+def test_submit_starts_the_job_and_says_how_to_follow_it(run, world):
+    result = run("submit", "REQUEST", "--yes")
+
+    job = only_job(world)
+    assert result.stdout == f"{job.job_id}  created\ntracker status --job {job.job_id}\n"
+    assert "Tiles    2   duplicates 1" in result.stderr
+    assert "by seed averages" in result.stderr
+    assert result.exit_code == 0
+    assert set(world.chunk_messages()) == {0}
+
+
+def test_submitting_again_finds_the_job(run, world):
+    run("submit", "REQUEST", "--yes")
+
+    result = run("submit", "REQUEST", "--yes", "--label", "other")
+
+    assert result.stdout.startswith(f"{only_job(world).job_id}  exists already, open\n")
+
+
+def test_submit_in_json_is_one_document(run, world):
+    result = run("submit", "REQUEST", "--yes", "--json")
+
+    told = json.loads(result.stdout)
+    assert (told["kind"], told["job_id"], told["status"]) == ("submission", only_job(world).job_id, "created")
+    assert (told["tasks"], told["chunks_sent"], told["counts"]) == ({"dem": 2, "s1": 2}, 1, None)
+
+
+def test_options_of_the_command_line_go_over_those_of_the_file(run, world):
+    request = {
+        **REQUEST,
+        "$options": {"dest": "s3://elsewhere/x", "products": ["s2"], "retries": 9, "formats": ["hkl"], "label": "File"},
+    }
+    arguments = ["--dest", "s3://tof-output/mine", "--products", "dem", "--retries", "1", "--format", "cog,hkl"]
+
+    result = run("submit", "REQUEST", "--yes", "--overwrite", "--rerun", "2", *arguments, request=request)
+
+    job = only_job(world)
+    assert result.exit_code == 0
+    assert (job.dest, set(job.totals), job.max_attempts) == ("s3://tof-output/mine", {Product.DEM}, 2)
+    assert (job.formats, job.overwrite, job.request_key) == (("cog", "hkl"), True, "cli:request.json")
+    assert job.job_id.startswith("file-")
+
+
+def test_a_csv_file_and_a_json_file_of_the_same_tiles_are_the_same_job(run, world):
+    run("submit", "TILES", "--yes")
+
+    run("submit", "REQUEST", "--yes", request={"x": {"2023": {"missing_tiles": ["1X2Y"]}}})
+
+    assert only_job(world).totals == {Product.DEM: 1, Product.S1: 1}
+
+
+def test_a_local_dest_may_be_named_from_here(run, world, tmp_path):
+    everywhere = replace(world.services, settings=world.services.settings.model_copy(update={"allowed_dests": ("/",)}))
+
+    run("submit", "REQUEST", "--yes", "--dest", "out", services=everywhere)
+
+    assert only_job(world).dest == str(Path.cwd() / "out")
+
+
+@pytest.mark.parametrize("arguments", [["submit", "REQUEST"], ["submit", "REQUEST", "--json"]])
+def test_nobody_is_asked_who_cannot_answer(run, world, arguments):
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert not world.services.table.jobs(10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dest", "s3://elsewhere/x"], "/$options/dest: expected a destination under"),
+        (["--products", "dem,s2"], "/$options/products: expected products that this deployment makes (dem, s1)"),
+        (["--products", "s9"], "error: products.0: "),
+        (["--retries", "-1"], "error: retries: "),
+        (["--label", "!"], "error: label: "),
+        (["--max-cost", "0"], "error: max_cost_usd: "),
+    ],
+)
+def test_wrong_options_are_bad_input(run, world, arguments, words):
+    result = run("submit", "REQUEST", "--yes", *arguments)
+
+    assert result.exit_code == 3
+    assert words in result.stderr
+    assert not world.services.table.jobs(10)
+
+
+def test_no_tile_left_is_no_work(run):
+    request = {"gha": {"2023": {"missing_tiles": ["99X9Y"]}}}
+
+    result = run("submit", "REQUEST", "--yes", "--skip-unknown", request=request)
+
+    assert result.exit_code == 6
+    assert "99X9Y is not in the tile index" in result.stderr
+
+
+def test_a_report_is_only_of_a_job_that_was_waited_for(run):
+    assert run("submit", "REQUEST", "--yes", "--report-dir", "x").exit_code == 2
+
+
+def test_plan_says_what_the_job_would_be_and_starts_nothing(run, world):
+    result = run("plan", "REQUEST", "--products", "dem")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].startswith("Job      2023-2t-")
+    assert " dem      eu-central-1             2           0       9   1024" in result.stdout
+    assert not world.services.table.jobs(10)
+    assert world.services.control.list("") == {}
+
+
+def test_a_plan_names_the_job_that_submit_starts(run, world):
+    planned = json.loads(run("plan", "REQUEST", "--json").stdout)
+
+    run("submit", "REQUEST", "--yes")
+
+    assert planned["job_id"] == only_job(world).job_id
+    assert planned["checked"]
+    assert [product["made_already"] for product in planned["products"]] == [0, 0]
+
+
+def test_a_job_above_the_cap_runs_once_it_is_approved(run, world):
+    submitted = run("submit", "REQUEST", "--yes", "--max-cost", "0.000001")
+    job = only_job(world)
+
+    approved = run("approve", "--job", job.job_id)
+
+    assert submitted.stdout.splitlines()[1] == f"producer approve --job {job.job_id}"
+    assert approved.stdout == f"{job.job_id}  open: 1 chunk, 0 tasks sent\n"
+    assert only_job(world).command is Command.OPEN
+
+
+def test_a_job_that_awaits_approval_is_not_waited_for(run):
+    assert run("submit", "REQUEST", "--yes", "--max-cost", "0.000001", "--wait").exit_code == 7
+
+
+def test_resume_sends_what_was_held_back(run, world):
+    run("submit", "REQUEST", "--yes")
+    job = only_job(world)
+    world.services.table.set_command(job.job_id, Command.PAUSED)
+
+    told = json.loads(run("resume", "--job", job.job_id, "--json").stdout)
+
+    assert (told["command"], told["chunks_sent"], told["tasks_sent"]) == ("open", 1, 0)
+
+
+@pytest.mark.parametrize("command", ["approve", "resume"])
+def test_a_job_that_is_not_there_is_bad_input(run, command):
+    result = run(command, "--job", "nothing")
+
+    assert result.exit_code == 3
+    assert "none called nothing" in result.stderr
+
+
+@pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 1), (4, 8)], ids=["all made", "one failed", "all failed"])
+def test_wait_ends_with_the_outcome(run, world, failed, code):
+    run("submit", "REQUEST", "--yes")
+    job = only_job(world)
+    send_chunk(job.job_id, 0, services=world.services)
+    for number, row in enumerate(list(world.services.table.tasks(job))):
+        state = State.FAILED if number < failed else State.SUCCEEDED
+        world.services.table.replace(row, replace(row, state=state, check_after=None))
+
+    result = run("submit", "REQUEST", "--yes", "--wait")
+
+    assert result.exit_code == code
+    assert (f"{failed} FAILED" in result.stdout) == bool(failed)
+
+
+class Growing:
+    """A table whose job ends in three looks, the last of which only its own rows show."""
+
+    def __init__(self, table, job):
+        self.table, self.asked = table, []
+        self.rows = list(table.tasks(job))
+
+    def __getattr__(self, name):
+        return getattr(self.table, name)
+
+    def activity(self, job, since):
+        self.asked.append(since)
+        row = self.rows[min(len(self.asked), len(self.rows)) - 1]
+        self.table.replace(row, replace(row, state=State.SUCCEEDED, check_after=None))
+        return self.table.activity(job, 0)
+
+
+def test_following_reads_what_changed_lately_and_ends_with_the_last_task(run, world):
+    run("submit", "REQUEST", "--yes", "--products", "dem")
+    job = only_job(world)
+    send_chunk(job.job_id, 0, services=world.services)
+    table, pauses, shown = Growing(world.services.table, job), [], []
+
+    followed = follow(job.job_id, table=table, clock=lambda: NOW, sleep=pauses.append, show=shown.append)
+
+    assert followed.finished
+    assert followed.counts == {State.SUCCEEDED: 2}
+    assert table.asked == [0.0, NOW - 60]
+    assert (len(pauses), len(shown)) == (1, 2)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_tracker_writes_the_report(tmp_path, code):
+    program = tmp_path / "tracker"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nexit {code}\n')
+    program.chmod(0o755)
+
+    with pytest.raises(Unavailable, match="expected exit code 0, found 3") if code else nullcontext():
+        write_report("a-job", tmp_path / "out", program=program)
+
+    assert (tmp_path / "said").read_text() == f"report --job a-job --report-dir {tmp_path}/out\n"
+
+
+def test_a_report_needs_the_tracker(tmp_path):
+    with pytest.raises(InvalidInput, match=r"expected the tracker at .*, found none"):
+        write_report("a-job", tmp_path, program=tmp_path / "tracker")
+
+
+@pytest.fixture
+def deployed(cloud, tmp_path):
+    """The environment of a person whose deployment is on an engine, its tile index in the bucket."""
+    tiles = make_tiles(10)
+    table = {"X": tiles.lon, "Y": tiles.lat, "X_tile": tiles.x_tile, "Y_tile": tiles.y_tile}
+    pq.write_table(pa.table({name: np.asarray(column) for name, column in table.items()}), tmp_path / "index.parquet")
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="tiles/index.parquet", Body=(tmp_path / "index.parquet").read_bytes())
+    chunks, _ = cloud.new_queue()
+    inbox, _ = cloud.new_queue()
+    return cloud.environment | {
+        "TTC_CONTROL_BUCKET": cloud.bucket,
+        "TTC_CONTROL_REGION": "us-west-2",
+        "TTC_INBOX_QUEUE_URL": inbox.url,
+        "TTC_CHUNK_QUEUE_URL": chunks.url,
+        "TTC_TILE_INDEX": f"s3://{cloud.bucket}/tiles/index.parquet",
+        "TTC_DEFAULT_DEST": f"s3://{cloud.bucket}/out",
+        "TTC_ALLOWED_DESTS": json.dumps([f"s3://{cloud.bucket}/out"]),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+
+def python(code, *arguments, environment, stdin=""):
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        check=False,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def sqs_event(body):
+    record = {"messageId": "m1", "receiptHandle": "r", "body": body, "eventSource": "aws:sqs", "messageAttributes": {}}
+    return json.dumps({"Records": [{**record, "attributes": {"ApproximateReceiveCount": "1"}}]})
+
+
+HANDLE = """
+import json, sys
+from importlib import import_module
+print(json.dumps(import_module(sys.argv[1]).handler(json.load(sys.stdin), object())))
+"""
+
+
+def handled(module, body, environment):
+    """What a function's handler answers, in a process and an environment of its own."""
+    done = python(HANDLE, module, environment=environment, stdin=sqs_event(body))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_whole_deployment_takes_a_job_from_the_command_line_to_the_product_s_queue(cloud, deployed, tmp_path):
+    (tmp_path / "request.json").write_text(json.dumps(REQUEST))
+    arguments = ["submit", str(tmp_path / "request.json"), "--yes", "--json"]
+
+    submitted = python("from producer.cli import app; app()", *arguments, environment=deployed)
+    assert submitted.returncode == 0, submitted.stderr
+    job_id = json.loads(submitted.stdout)["job_id"]
+    body = json.dumps({"version": 1, "job_id": job_id, "number": 0})
+    assert handled("producer.chunks", body, deployed) == {"batchItemFailures": []}
+
+    assert len(cloud.queue.receive(visible_again_seconds=60)) == 2
+    assert [row.state for row in cloud.table.tasks(cloud.table.job(job_id))] == [State.QUEUED] * 2
+
+
+def test_the_inbox_of_a_whole_deployment_answers_beside_the_request(cloud, deployed):
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="requests/a.json", Body=json.dumps(REQUEST))
+    s3 = {"bucket": {"name": cloud.bucket}, "object": {"key": "requests/a.json"}}
+    body = json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]})
+
+    assert handled("producer.inbox", body, deployed) == {"batchItemFailures": []}
+
+    told = cloud.s3.get_object(Bucket=cloud.bucket, Key="receipts/requests/a.json.receipt.json")["Body"].read()
+    assert json.loads(told)["tasks"] == {"dem": 2}
+
+
+@pytest.mark.parametrize("module", ["producer.inbox", "producer.chunks"])
+def test_a_poison_message_fails_its_record(module, deployed):
+    assert handled(module, "oops", deployed) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+
+
+def test_without_a_deployment_the_missing_variables_are_named(tmp_path):
+    (tmp_path / "request.json").write_text(json.dumps(REQUEST))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = ["submit", str(tmp_path / "request.json"), "--yes"]
+
+    done = python("from producer.cli import app; app()", *arguments, environment=environment)
+
+    assert done.returncode == 4
+    assert "TTC_TABLE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_index_that_is_not_in_its_bucket_is_an_error(cloud):
+    with pytest.raises(InvalidInput, match=r"expected a tile index at s3://.*, found nothing"):
+        read_index(f"s3://{cloud.bucket}/no.parquet", aws=AwsSettings(), region="us-west-2")
+
+
+def test_the_default_dest_is_the_deployment_s(run, world):
+    run("submit", "REQUEST", "--yes")
+
+    assert only_job(world).dest == DEST

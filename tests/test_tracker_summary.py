@@ -1,0 +1,234 @@
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from ard.product import Product
+from ard.rows import Command
+from ard.states import State
+from tests.factories import NOW, make_job, make_row
+from tracker.follow import Follower, NoSuchJob, follow
+from tracker.show import advice, headline, status_view
+from tracker.summary import Outcome, Trouble, activity_of, summarise
+
+REGIONS = {Product.DEM: "eu-central-1", Product.S1: "eu-central-1"}
+
+
+def make_rows(*states, **fields):
+    return [make_row(x_tile=number, state=state, **fields) for number, state in enumerate(states)]
+
+
+def summary_of(rows, *, total=None, now=NOW, **job):
+    job = make_job(totals={Product.DEM: len(rows) if total is None else total}, **job)
+    return summarise(job, [activity_of(row) for row in rows], now=now, regions=REGIONS)
+
+
+def test_every_state_has_its_count_and_they_add_up():
+    summary = summary_of(make_rows(*State, lease_until=NOW + 60))
+
+    counts = summary.counts
+    assert (counts.done, counts.skipped, counts.no_data, counts.running) == (1, 1, 1, 1)
+    assert (counts.retrying, counts.queued, counts.failed, counts.cancelled) == (1, 1, 1, 1)
+    assert counts.total == len(State)
+    assert counts.progress == 5 / 8
+
+
+def test_tasks_without_a_row_yet_are_queued():
+    assert summary_of(make_rows(State.SUCCEEDED), total=10).counts.queued == 9
+
+
+def test_tasks_without_a_row_are_cancelled_with_their_job():
+    summary = summary_of(make_rows(State.SUCCEEDED), total=10, command=Command.CANCELLED)
+
+    assert summary.counts.cancelled == 9
+    assert summary.outcome is Outcome.CANCELLED
+
+
+@pytest.mark.parametrize(("late", "stalled"), [(60.0, 0), (60.1, 1)])
+def test_a_worker_is_given_a_minute_past_its_lease(late, stalled):
+    summary = summary_of(make_rows(State.RUNNING, lease_until=NOW - late))
+
+    assert (summary.counts.stalled, summary.counts.running) == (stalled, 1 - stalled)
+
+
+@pytest.mark.parametrize(
+    ("states", "command", "outcome"),
+    [
+        ([State.SUCCEEDED, State.NO_DATA, State.SKIPPED], Command.OPEN, Outcome.SUCCEEDED),
+        ([State.SUCCEEDED, State.FAILED], Command.OPEN, Outcome.PARTLY_FAILED),
+        ([State.FAILED, State.FAILED], Command.OPEN, Outcome.FAILED),
+        ([State.CANCELLED], Command.CANCELLED, Outcome.CANCELLED),
+        ([State.QUEUED], Command.OPEN, Outcome.QUEUED),
+        ([State.QUEUED, State.FAILED], Command.OPEN, Outcome.RUNNING),
+        ([State.QUEUED], Command.PAUSED, Outcome.PAUSED),
+        ([State.QUEUED], Command.AWAITING_APPROVAL, Outcome.AWAITING_APPROVAL),
+    ],
+)
+def test_the_outcome_follows_from_the_rows_and_the_command(states, command, outcome):
+    assert summary_of(make_rows(*states), command=command).outcome is outcome
+
+
+def test_the_rate_counts_what_workers_ended_within_five_minutes():
+    recent = make_rows(*[State.SUCCEEDED] * 10, updated_at=NOW - 100)
+    old = make_rows(*[State.SUCCEEDED] * 7, updated_at=NOW - 301)
+    skipped = make_rows(*[State.SKIPPED] * 7, updated_at=NOW - 100)
+
+    assert summary_of([*recent, *old, *skipped], created_at=NOW - 1000).tasks_per_minute == 2.0
+
+
+def test_the_end_is_foretold_as_a_range_around_the_rate():
+    rows = make_rows(*[State.SUCCEEDED] * 25, updated_at=NOW - 1)
+
+    summary = summary_of(rows, total=125, created_at=NOW - 300)
+
+    assert summary.eta_seconds == (1000.0, 1500.0)
+
+
+def test_too_little_has_ended_to_foretell_anything():
+    rows = make_rows(*[State.SUCCEEDED] * 3, updated_at=NOW - 1)
+
+    assert summary_of(rows, total=125, created_at=NOW - 300).eta_seconds is None
+
+
+def test_a_paused_job_has_no_foreseeable_end():
+    rows = make_rows(*[State.SUCCEEDED] * 25, updated_at=NOW - 1)
+
+    assert summary_of(rows, total=125, command=Command.PAUSED).eta_seconds is None
+
+
+def test_spending_is_the_gb_seconds_of_all_attempts():
+    summary = summary_of(make_rows(State.SUCCEEDED, State.RETRYING, gb_seconds=30_000.0))
+
+    assert summary.spent_usd == pytest.approx(1.0002)
+
+
+def test_trouble_is_counted_by_state_and_cause_and_forgotten_when_redriven():
+    rows = make_rows(State.RETRYING, State.FAILED, State.FAILED, State.QUEUED, cause="crashed")
+
+    assert summary_of(rows).trouble == (
+        Trouble(state=State.FAILED, cause="crashed", tasks=2),
+        Trouble(state=State.RETRYING, cause="crashed", tasks=1),
+    )
+
+
+def test_products_are_counted_apart_and_together():
+    job = make_job(totals={Product.DEM: 2, Product.S1: 3})
+    rows = [make_row(state=State.SUCCEEDED), make_row(product=Product.S1, state=State.FAILED)]
+
+    summary = summarise(job, map(activity_of, rows), now=NOW, regions=REGIONS)
+
+    by_product = {product.product: product.counts for product in summary.products}
+    assert (by_product[Product.DEM].total, by_product[Product.S1].total, summary.counts.total) == (2, 3, 5)
+    assert (summary.counts.done, summary.counts.failed, summary.counts.queued) == (1, 1, 3)
+
+
+class Rows:
+    """A status table whose index shows what the test says, and which remembers what it was asked."""
+
+    name = "table"
+
+    def __init__(self, rows, index=None):
+        self.rows, self.index, self.asked = rows, index if index is not None else rows, []
+
+    def job(self, job_id):
+        return make_job(totals={Product.DEM: len(self.rows)}) if self.rows else None
+
+    def activity(self, job, since):
+        self.asked.append(since)
+        return [activity_of(row) for row in self.index if row.updated_at >= since]
+
+    def tasks(self, job):
+        return iter(self.rows)
+
+
+def follower_of(table):
+    return Follower(table=table, job_id="a", regions=REGIONS)
+
+
+def test_a_follower_reads_only_what_changed_since_with_a_minute_of_overlap():
+    table = Rows(make_rows(State.QUEUED, State.QUEUED))
+    follower = follower_of(table)
+
+    follower.read(NOW)
+    table.rows[0] = replace(table.rows[0], state=State.SUCCEEDED, updated_at=NOW + 4)
+    summary = follower.read(NOW + 5)
+
+    assert table.asked == [0.0, NOW - 60]
+    assert (summary.counts.done, summary.counts.queued) == (1, 1)
+
+
+def test_an_end_that_only_the_index_shows_is_not_believed():
+    rows = make_rows(State.RUNNING, lease_until=NOW + 60)
+    table = Rows(rows, index=make_rows(State.SUCCEEDED))
+
+    summary = follower_of(table).read(NOW)
+
+    assert (summary.ended, summary.confirmed, summary.counts.running) == (False, True, 1)
+
+
+def test_a_job_that_is_not_there_is_told_apart():
+    with pytest.raises(NoSuchJob, match="tracker jobs"):
+        follower_of(Rows([])).read(NOW)
+
+
+def test_following_goes_on_until_every_task_has_ended():
+    table = Rows(make_rows(State.QUEUED, State.QUEUED))
+    follower = follower_of(table)
+    shown, slept = [], []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        table.rows[len(slept) - 1] = replace(table.rows[len(slept) - 1], state=State.FAILED)
+
+    last = follow(lambda: follower.read(NOW), show=shown.append, sleep=sleep, refresh_seconds=5)
+
+    assert [summary.counts.failed for summary in shown] == [0, 1, 2]
+    assert slept == [5, 5]
+    assert last.outcome is Outcome.FAILED
+
+
+def shown(summary, width, *, unicode=True):
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(status_view(summary, width=width, unicode=unicode))
+    return capture.get()
+
+
+def test_a_wide_terminal_shows_regions_and_bars_a_narrow_one_only_what_there_is():
+    summary = summary_of(make_rows(State.SUCCEEDED, State.QUEUED))
+
+    wide, narrow = shown(summary, 140), shown(summary, 50)
+
+    assert "eu-central-1" in wide and "█" * 10 + "░" * 10 in wide and "NoData" in wide
+    assert "eu-central-1" not in narrow and "NoData" not in narrow and "…" not in narrow
+    assert " 50.0%" in narrow
+
+
+def test_a_terminal_without_unicode_gets_plain_bars():
+    assert shown(summary_of(make_rows(State.SUCCEEDED)), 140, unicode=False).isascii()
+
+
+def test_all_but_one_of_very_many_is_not_all():
+    rows = make_rows(*[State.SUCCEEDED] * 9_999)
+
+    assert " 99.9%" in shown(summary_of(rows, total=10_000), 140)
+
+
+@pytest.mark.parametrize(
+    ("rows", "command", "next_command"),
+    [
+        (make_rows(State.QUEUED), Command.AWAITING_APPROVAL, "producer approve --job 2023-1t-0123456789"),
+        (make_rows(State.QUEUED), Command.PAUSED, "producer resume --job 2023-1t-0123456789"),
+        (make_rows(State.FAILED), Command.OPEN, "tracker failures --job 2023-1t-0123456789"),
+        (make_rows(State.RUNNING), Command.OPEN, "tracker reconcile --job 2023-1t-0123456789"),
+        (make_rows(State.SUCCEEDED), Command.OPEN, "tracker report --job 2023-1t-0123456789"),
+    ],
+)
+def test_whatever_needs_a_person_comes_with_its_command(rows, command, next_command):
+    assert next_command in advice(summary_of(rows, command=command))[0]
+
+
+def test_the_headline_compares_spending_with_the_estimate_and_the_cap():
+    summary = summary_of(make_rows(State.SUCCEEDED, gb_seconds=120_000.0), estimate_usd=6.69, max_cost_usd=15.0)
+
+    assert headline(summary).endswith("$2.00 of est. $6.69 (cap $15.00)")

@@ -1,0 +1,1 @@
+"""What became of every task: status, failures, reports, redrive and reconcile."""
