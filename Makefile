@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
+PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help demo test lint format requirements clean
 
@@ -32,9 +33,9 @@ format: $(INSTALLED) ## Put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-requirements: ## Pin the requirements anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--extra dev pyproject.toml -o requirements/dev.txt
+requirements: ## Pin the requirements anew (needs uv): all of them, and those of the Lambda image
+	$(PIN) --extra dev pyproject.toml -o requirements/dev.txt
+	$(PIN) --extra functions -c requirements/dev.txt pyproject.toml -o requirements/functions.txt
 
 clean: ## Remove what make and the sandbox made
 	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,4 +78,7 @@ class WorkerSettings(BaseSettings):
     dem_compat: Literal["legacy"] | None = Field(
         default=None, description="'legacy': slope as in the model's training data (nearest sample, 10 m pixels)."
     )
+    live_sources: bool = Field(
+        default=False, description="Read scenes from the real buckets although AWS_ENDPOINT_URL names a local AWS."
+    )
     git_sha: str = Field(default="unknown", description="Commit that the worker was built from, for provenance.")

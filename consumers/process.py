@@ -1,6 +1,7 @@
 """One task from claim to record: at least once delivered, once committed, never lost."""
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from ard.adapters.outputs import Output, find, publish
 from ard.adapters.records import LOGGER, NotAcknowledged
@@ -117,6 +118,11 @@ def _succeeded(running: TaskRow, output: Output, *, now: float, gb: float) -> Ta
 
 
 def _tell(task: TileTask, row: TaskRow) -> None:
-    """One line per attempt."""
+    """One line and one set of metrics per attempt."""
     facts = {"cause": row.cause, "charged": row.charged, "fence": row.fence, "seconds": row.seconds, "flags": row.flags}
     logger.info(str(row.state), extra={"job_id": task.job_id, "task_id": task.task_id, **facts})
+    metrics = EphemeralMetrics(namespace=LOGGER)
+    metrics.add_dimension(name="product", value=str(task.product))
+    metrics.add_metric(name=str(row.state), unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="seconds", unit=MetricUnit.Seconds, value=row.seconds or 0.0)
+    metrics.flush_metrics()

@@ -55,7 +55,7 @@ def from_environment(product: Product) -> Services:
         product=product,
         load=_loader(product, worker),
         catalog=StacCatalog(worker.stac_url),
-        reader=RasterioReader(read_options(aws)),
+        reader=RasterioReader(read_options(AwsSettings(endpoint_url=None) if worker.live_sources else aws)),
         open_store=partial(Store.open, aws=aws, region=worker.dest_region),
         table=StatusTable(client("dynamodb", deployment.table_region), deployment.table),
         queue=Queue(sqs, queue.url),

@@ -62,12 +62,14 @@ class Facts:
     Attributes:
         tile_index: The tile index to put beside the requests.
         stac_url: The catalogue.
+        live_sources: Whether its scenes lie in real buckets.
         local_dests: Folders that requests may write under, besides the outputs bucket.
         git_sha: Of the code.
     """
 
     tile_index: Path
     stac_url: str
+    live_sources: bool = False
     local_dests: tuple[Path, ...]
     git_sha: str
 
@@ -105,6 +107,7 @@ def create_cloud(functions: Functions, facts: Facts) -> Deployment:
         "TTC_ALLOWED_DESTS": json.dumps([default_dest, *map(str, facts.local_dests)]),
         "TTC_DEST_REGION": home,
         "TTC_STAC_URL": facts.stac_url,
+        "TTC_LIVE_SOURCES": str(facts.live_sources).lower(),
         "TTC_GIT_SHA": facts.git_sha,
     }
     return Deployment(functions=functions, queues=queues, environment=environment)

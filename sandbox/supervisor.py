@@ -85,7 +85,8 @@ def running(options: Options, say: Say) -> Iterator[State]:
         local = local_aws(endpoint, functions.home_region)
         enter(local)
         out = options.folder / "out"
-        facts = Facts(tile_index=index, stac_url=stac_url, local_dests=(out,), git_sha=_git_sha())
+        live = options.catalog == "earth-search"
+        facts = Facts(tile_index=index, stac_url=stac_url, live_sources=live, local_dests=(out,), git_sha=_git_sha())
         deployment = create_cloud(functions, facts)
         fed = [_feed(function, deployment, endpoint, options, say) for function in functions.functions]
         stack.callback(_stop, [feeder for _, feeder in fed if feeder is not None])
