@@ -23,8 +23,17 @@ class Catalog(Protocol):
 class Reader(Protocol):
     """Reads pixels."""
 
-    def window(self, href: str, bounds: Bounds, *, margin: int = 0) -> Raster:
+    def window(
+        self, href: str, bounds: Bounds, *, margin: int = 0, pixel_size: float | None = None, overviews: bool = True
+    ) -> Raster:
         """The pixels of the first band whose areas touch the box, and ``margin`` more on every side.
+
+        Args:
+            href: The asset.
+            bounds: The box, degrees.
+            margin: Further pixels on every side.
+            pixel_size: Coarser pixels will do, up to this size in units of the asset's CRS.
+            overviews: Whether they may come from an overview; else every n-th pixel of full resolution is taken.
 
         Raises:
             AssetCorrupt: The asset does not exist or cannot be decoded.

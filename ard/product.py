@@ -74,6 +74,7 @@ class TileData:
         flags: Names of degradations of the input; empty when all is well.
         sources: Every catalogue item that pixels were taken from.
         parameters: The choices that made the product, for its provenance.
+        extras: Arrays that only the legacy layout holds, by name.
     """
 
     product: Product
@@ -84,6 +85,7 @@ class TileData:
     flags: frozenset[str] = frozenset()
     sources: tuple[Scene, ...] = ()
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     start: datetime
     end: datetime
 
@@ -99,8 +101,18 @@ class TileData:
 # The Dead Sea shore lies at -430 m and Everest at 8849 m; the model's range is wider, to hold radar noise.
 DEM_LAYER = LayerSpec(metres=10, dtype="float32", nodata=None, minimum=-600, maximum=9000, overviews="average")
 
+# Surface reflectance times 10,000 with the processing offset taken out; 0 is nodata, so dark pixels are at least 1.
+S2_10M_LAYER = LayerSpec(metres=10, dtype="uint16", nodata=0, minimum=1, maximum=65_535, overviews="average")
+S2_20M_LAYER = LayerSpec(metres=20, dtype="uint16", nodata=0, minimum=1, maximum=65_535, overviews="average")
+S2_CLOUDMASK_LAYER = LayerSpec(metres=20, dtype="uint8", nodata=None, minimum=0, maximum=1, overviews="nearest")
+
 SPECS: Mapping[Product, Mapping[str, LayerSpec]] = MappingProxyType(
-    {Product.DEM: MappingProxyType({"dem": DEM_LAYER})},
+    {
+        Product.DEM: MappingProxyType({"dem": DEM_LAYER}),
+        Product.S2: MappingProxyType(
+            {"s2_10m": S2_10M_LAYER, "s2_20m": S2_20M_LAYER, "s2_cloudmask": S2_CLOUDMASK_LAYER}
+        ),
+    },
 )
 
 

@@ -51,9 +51,12 @@ class Raster:
         transform: Pixel ``(column, row)`` corners to coordinates in ``crs``.
         crs: Such as ``EPSG:32722``.
         nodata: The value that means "nothing here", when the asset declares one.
+        overview: How the overview that the pixels come from was resampled (``NEAREST``, ``AVERAGE``, ... or
+            ``UNKNOWN``); None when they are of full resolution.
     """
 
     pixels: NDArray[Any]
     transform: Affine
     crs: str
     nodata: float | None
+    overview: str | None = None

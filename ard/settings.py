@@ -78,6 +78,7 @@ class WorkerSettings(BaseSettings):
     dem_compat: Literal["legacy"] | None = Field(
         default=None, description="'legacy': slope as in the model's training data (nearest sample, 10 m pixels)."
     )
+    s2_most_dates: int = Field(default=16, ge=3, le=24, description="Sentinel-2 dates of a tile, at most.")
     live_sources: bool = Field(
         default=False, description="Read scenes from the real buckets although AWS_ENDPOINT_URL names a local AWS."
     )

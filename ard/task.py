@@ -1,4 +1,4 @@
-"""The message contract: one tile of one product for one year."""
+"""The message contracts: one tile of one product for one year, and one chunk of a job."""
 
 import re
 from typing import Annotated, Literal
@@ -45,13 +45,26 @@ Dest = Annotated[str, Field(max_length=400), AfterValidator(_valid_dest)]
 Formats = Annotated[tuple[Format, ...], Field(min_length=1), AfterValidator(_one_spelling)]
 
 
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="Names the job.")]
+
+
+class ChunkMessage(BaseModel):
+    """A chunk of a job's plan that is to become rows and messages: the body of a message of the chunk queue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    job_id: JobId
+    number: int = Field(ge=0)
+
+
 class TileTask(BaseModel):
     """One tile of one product for one year: the body of one SQS message, JSON under 1 KiB."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    job_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="Names the job.")
+    job_id: JobId
     product: Product
     year: int = Field(ge=FIRST_YEAR, le=LAST_YEAR, description="Calendar year of the scenes (UTC).")
     x_tile: int = Field(ge=0, lt=1_000_000)

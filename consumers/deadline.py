@@ -46,7 +46,9 @@ class TimedReader:
     reader: Reader
     deadline: Deadline
 
-    def window(self, href: str, bounds: Bounds, *, margin: int = 0) -> Raster:
+    def window(
+        self, href: str, bounds: Bounds, *, margin: int = 0, pixel_size: float | None = None, overviews: bool = True
+    ) -> Raster:
         """See ``ard.ports.Reader``; raises ``OutOfTime`` besides."""
         self.deadline.check()
-        return self.reader.window(href, bounds, margin=margin)
+        return self.reader.window(href, bounds, margin=margin, pixel_size=pixel_size, overviews=overviews)

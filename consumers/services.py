@@ -72,4 +72,8 @@ def _loader(product: Product, settings: WorkerSettings) -> Loader:
         from loaders.dem import load_dem  # noqa: PLC0415
 
         return partial(load_dem, compat=settings.dem_compat)
-    raise InvalidInput(f"expected a product that has a loader ({Product.DEM}), found {product}")
+    if product is Product.S2:
+        from loaders.s2 import load_s2  # noqa: PLC0415
+
+        return partial(load_s2, most_dates=settings.s2_most_dates)
+    raise InvalidInput(f"expected a product that has a loader ({Product.DEM}, {Product.S2}), found {product}")

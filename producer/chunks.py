@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from ard.adapters.records import LOGGER, Record, sqs_handler
 from ard.errors import InvalidInput
+from ard.task import ChunkMessage
 from producer.expansion import send_chunk
-from producer.message import ChunkMessage
 from producer.services import Services, of_this_process
 
 logger = Logger(service=LOGGER, child=True)

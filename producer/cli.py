@@ -26,6 +26,7 @@ from producer.options import (
     MaxCostOption,
     OverwriteOption,
     ParquetOption,
+    PlotOption,
     ProductsOption,
     ReportOption,
     RequestArgument,
@@ -138,12 +139,12 @@ def submit(
     max_cost: MaxCostOption = None,
     wait: WaitOption = False,
     report_dir: ReportOption = None,
+    plot: PlotOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start the job of a request; the same content is the same job, however often it is submitted."""
-    if report_dir is not None and not wait:
-        raise typer.BadParameter("expected --wait beside --report-dir: a report is of a job that has ended")
+    _check_report(wait=wait, report_dir=report_dir, plot=plot)
     _check_can_ask(yes=yes, as_json=as_json)
     services = _services(context)
     overrides = overriding(
@@ -172,7 +173,7 @@ def submit(
     elif followed:
         put(f"{counts_text(followed.counts)}\n")
     if report_dir is not None and followed is not None:
-        write_report(started.job.job_id, report_dir, program=tracker_program())
+        write_report(started.job.job_id, report_dir, program=tracker_program(), plot=plot)
     if wait:
         raise typer.Exit(outcome(followed))
 
@@ -216,6 +217,14 @@ def _plan(path: Path, overrides: RequestOptions, *, services: Services) -> Plan:
         say("No tile is left to make. Nothing was started.")
         raise typer.Exit(Exit.NO_WORK)
     return checked_plan(request, services=services)
+
+
+def _check_report(*, wait: bool, report_dir: Path | None, plot: bool) -> None:
+    missing = " and ".join([*([] if wait else ["--wait"]), *([] if report_dir else ["--report-dir DIR"])])
+    if plot and missing:
+        raise typer.BadParameter(f"expected {missing} beside --plot: plots are part of the report of a job")
+    if report_dir and missing:
+        raise typer.BadParameter(f"expected {missing} beside --report-dir: a report is of a job that has ended")
 
 
 def _check_can_ask(*, yes: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from ard.states import State
 from ard.task import TileTask
 from ard.transitions import QUEUED_PATIENCE_SECONDS
 from producer.plan import read_chunk
-from producer.services import Services
+from producer.services import Services, find_job
 
 _LOOKED_FOR_SIDE_BY_SIDE = 32
 
@@ -37,9 +37,7 @@ def send_chunk(job_id: str, number: int, *, services: Services) -> SentChunk | N
         Unavailable: Something cannot be asked; "could not check" is never "missing".
         Auth: Something refuses.
     """
-    job, chunk = services.table.job(job_id), services.table.chunk(job_id, number)
-    if job is None:
-        raise InvalidInput(f"expected a job, found none called {job_id}")
+    job, chunk = find_job(services.table, job_id), services.table.chunk(job_id, number)
     if job.command is not Command.OPEN or (chunk is not None and chunk.sent):
         return None
     tasks = planned_tasks(job, number, services=services)

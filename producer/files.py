@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import typer
-from pydantic import ValidationError
 
 from ard.errors import InvalidInput
 from ard.settings import ControlSettings
@@ -46,20 +45,6 @@ def read_bytes(path: Path) -> bytes:
             return file.read(enough)
     except OSError as error:
         raise InvalidInput(f"expected a request file at {str(path)!r}, found: {error.strerror}") from error
-
-
-def chosen(**options: object) -> RequestOptions:
-    """The options that are not None, as those that the command line sets.
-
-    Raises:
-        InvalidInput: One of them is wrong.
-    """
-    try:
-        return RequestOptions.model_validate({name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        texts = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r}" for fault in faults)
-        raise InvalidInput("; ".join(texts)) from error
 
 
 def read_for(path: Path, *, index: TileIndex, overrides: RequestOptions, settings: ControlSettings) -> TileRequest:

@@ -14,12 +14,12 @@ from ard.errors import InvalidInput
 from ard.keys import plan_key
 from ard.rows import ChunkRow, Command, JobRow, TaskRow, task_of
 from ard.shards import shard_count
+from ard.task import ChunkMessage
 from ard.transitions import PATIENCE_SECONDS, QUEUED_PATIENCE_SECONDS
 from producer.deployment import complete_options, estimate_of
-from producer.message import ChunkMessage
 from producer.plan import Plan, plan_bytes, plan_of
 from producer.request import DEFAULT_LIMITS, Problems, TileRequest
-from producer.services import Services
+from producer.services import Services, find_job
 
 _SIDE_BY_SIDE = 8
 _RESENT_AT_ONCE = 500
@@ -65,7 +65,7 @@ def start_job(request: TileRequest, *, services: Services, request_key: str, now
     _keep_plan(plan, job_id, services=services)
     wanted = job_row(plan, job_id, estimate=estimate, request_key=request_key, now=now)
     created = services.table.put_job(wanted)
-    job = wanted if created else _job(job_id, services=services)
+    job = wanted if created else find_job(services.table, job_id)
     if job.digest != plan.digest:
         raise InvalidInput(f"{job_id} is the job of another request: expected {plan.digest}, found {job.digest}")
     unsent = _unsent_chunks(job, services=services, now=now)
@@ -127,7 +127,7 @@ def resume_job(job_id: str, *, services: Services, now: float) -> Resumed:
 
 
 def _reopen(job_id: str, expected: Command, *, services: Services, now: float) -> Resumed:
-    job = _job(job_id, services=services)
+    job = find_job(services.table, job_id)
     if job.command not in {expected, Command.OPEN}:  # open: an earlier call that did not come to its end
         raise InvalidInput(f"{job_id}: expected a job that is {expected}, found {job.command}")
     services.table.set_command(job_id, Command.OPEN)
@@ -142,13 +142,6 @@ def _keep_plan(plan: Plan, job_id: str, *, services: Services) -> None:
     key = plan_key(job_id)
     if services.control.size(key) is None:
         services.control.put(key, plan_bytes(plan))
-
-
-def _job(job_id: str, *, services: Services) -> JobRow:
-    job = services.table.job(job_id)
-    if job is None:
-        raise InvalidInput(f"expected a job, found none called {job_id}")
-    return job
 
 
 def _unsent_chunks(job: JobRow, *, services: Services, now: float) -> list[int]:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from producer.files import chosen
+from ard.errors import InvalidInput
 from producer.request import RequestOptions
 
 RequestArgument = Annotated[Path, typer.Argument(metavar="REQUEST", help="A .json or .csv file; - is JSON on stdin.")]
@@ -31,6 +32,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")]
 ReportOption = Annotated[Path | None, typer.Option(metavar="DIR", help="With --wait: write the report there.")]
+PlotOption = Annotated[
+    bool, typer.Option("--plot", help="With --report-dir: also plot each region's executions, as PNG files.")
+]
 JobOption = Annotated[str, typer.Option(metavar="ID", help="The job.")]
 
 
@@ -46,19 +50,29 @@ def overriding(
     skip_unknown: bool,
     max_cost: float | None,
 ) -> RequestOptions:
-    """What the command line asks for, over what the file does."""
+    """What the command line asks for, over what the file does.
+
+    Raises:
+        InvalidInput: An option is wrong.
+    """
     local = dest is not None and "://" not in dest
-    return chosen(
-        dest=str(Path(dest).absolute()) if dest is not None and local else dest,
-        products=_listed(products),
-        formats=_listed(formats),
-        retries=retries,
-        overwrite=overwrite,
-        label=label,
-        rerun=rerun,
-        on_unknown_tile="skip" if skip_unknown else None,
-        max_cost_usd=max_cost,
-    )
+    options = {
+        "dest": str(Path(dest).absolute()) if dest is not None and local else dest,
+        "products": _listed(products),
+        "formats": _listed(formats),
+        "retries": retries,
+        "overwrite": overwrite,
+        "label": label,
+        "rerun": rerun,
+        "on_unknown_tile": "skip" if skip_unknown else None,
+        "max_cost_usd": max_cost,
+    }
+    try:
+        return RequestOptions.model_validate({name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        texts = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r}" for fault in faults)
+        raise InvalidInput("; ".join(texts)) from error
 
 
 def _listed(text: str | None) -> list[str] | None:

@@ -12,6 +12,7 @@ from ard.adapters.status_table import StatusTable
 from ard.adapters.store import Store
 from ard.errors import InvalidInput
 from ard.product import Product
+from ard.rows import JobRow
 from ard.settings import AwsSettings, ControlSettings
 from producer.tile_index import TileIndex
 
@@ -65,6 +66,20 @@ def connect(settings: ControlSettings, aws: AwsSettings) -> Services:
         index=functools.cache(partial(read_index, settings.tile_index, aws=aws, region=settings.control_region)),
         clock=time.time,
     )
+
+
+def find_job(table: StatusTable, job_id: str) -> JobRow:
+    """A job's row.
+
+    Raises:
+        InvalidInput: There is none.
+        Unavailable: The table cannot be asked.
+        Auth: The table refuses.
+    """
+    job = table.job(job_id)
+    if job is None:
+        raise InvalidInput(f"expected a job, found none called {job_id}")
+    return job
 
 
 @functools.cache

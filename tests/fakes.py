@@ -44,7 +44,7 @@ class FakeDem:
             and bounds.south < cell[1] + 1.01
         )
 
-    def window(self, href: str, bounds: Bounds, *, margin: int = 0) -> Raster:
+    def window(self, href: str, bounds: Bounds, *, margin: int = 0, **_coarser: object) -> Raster:
         collection, west, south = href.split("|")
         cell = int(west), int(south)
         coarse = 3 if collection == "cop-dem-glo-90" else 1

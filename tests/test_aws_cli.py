@@ -79,7 +79,8 @@ def upload(aws, request, key, environment):
 def test_an_uploaded_request_becomes_tiles_and_a_second_upload_starts_nothing(aws, environment, tmp_path):
     request = tmp_path / "request.json"
     tiles = [tile.key for tile in demo_tiles()[:3]]
-    request.write_text(json.dumps({"project": {"2023": {"missing_tiles": tiles}}}))
+    options = {"products": ["dem"]}
+    request.write_text(json.dumps({"project": {"2023": {"missing_tiles": tiles}}, "$options": options}))
 
     upload(aws, request, "first+1 ü.json", environment)
     (job,) = jobs(environment)

@@ -14,7 +14,7 @@ from ard.grid import Bounds, Grid
 from ard.keys import data_key, item_key, legacy_key, relative_href, resolve_href
 from ard.product import Format, Product, check
 from ard.states import State
-from ard.task import MESSAGE_BYTES, TileTask
+from ard.task import MESSAGE_BYTES, ChunkMessage, TileTask
 from ard.tile import TILE_DEGREES, Tile, parse_tile_key
 from tests.factories import GOLDEN, make_dem, make_task
 
@@ -83,6 +83,12 @@ def test_the_schema_of_version_1_is_the_committed_one():
     golden = json.loads((CONTRACTS / "tile_task_v1.schema.json").read_text())
 
     assert TileTask.model_json_schema() == golden
+
+
+def test_the_chunk_message_of_version_1_is_the_committed_one():
+    golden = (CONTRACTS / "chunk_message_v1.json").read_text().strip()
+
+    assert ChunkMessage(job_id="2023-1t-0123456789", number=7).model_dump_json() == golden
 
 
 def test_the_longest_message_fits_its_limit():

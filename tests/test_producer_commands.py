@@ -21,9 +21,8 @@ from ard.settings import AwsSettings
 from ard.states import State
 from producer.cli import app
 from producer.expansion import send_chunk
-from producer.following import write_report
+from producer.following import follow, write_report
 from producer.services import read_index
-from producer.wait import follow
 from tests.producing import DEST, NOW, make_tiles, mocked_world
 
 REQUEST = {"gha": {"2023": {"missing_tiles": ["1X2Y", "2X4Y", "2X4Y"], "all_tiles": []}}}
@@ -149,8 +148,25 @@ def test_no_tile_left_is_no_work(run):
     assert "99X9Y is not in the tile index" in result.stderr
 
 
-def test_a_report_is_only_of_a_job_that_was_waited_for(run):
-    assert run("submit", "REQUEST", "--yes", "--report-dir", "x").exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["--report-dir", "x"], "expected --wait beside --report-dir"),
+        (["--plot"], "expected --wait and --report-dir DIR beside --plot"),
+        (["--plot", "--wait"], "expected --report-dir DIR beside --plot"),
+        (["--plot", "--report-dir", "x"], "expected --wait beside --plot"),
+    ],
+)
+def test_a_report_is_only_of_a_job_that_was_waited_for_and_plots_are_part_of_it(run, world, arguments, missing):
+    result = run("submit", "REQUEST", "--yes", *arguments)
+
+    assert result.exit_code == 2
+    assert missing in " ".join(result.stderr.replace("│", " ").split())
+    assert not world.services.table.jobs(10)
+
+
+def test_the_help_of_submit_tells_of_plots(run):
+    assert "--plot " in run("submit", "--help").stdout
 
 
 def test_plan_says_what_the_job_would_be_and_starts_nothing(run, world):
@@ -252,16 +268,17 @@ def test_following_reads_what_changed_lately_and_ends_with_the_last_task(run, wo
     assert (len(pauses), len(shown)) == (1, 2)
 
 
+@pytest.mark.parametrize(("plot", "option"), [(False, ""), (True, " --plot")])
 @pytest.mark.parametrize("code", [0, 3])
-def test_the_tracker_writes_the_report(tmp_path, code):
+def test_the_tracker_writes_the_report(tmp_path, code, plot, option):
     program = tmp_path / "tracker"
     program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nexit {code}\n')
     program.chmod(0o755)
 
     with pytest.raises(Unavailable, match="expected exit code 0, found 3") if code else nullcontext():
-        write_report("a-job", tmp_path / "out", program=program)
+        write_report("a-job", tmp_path / "out", program=program, plot=plot)
 
-    assert (tmp_path / "said").read_text() == f"report --job a-job --report-dir {tmp_path}/out\n"
+    assert (tmp_path / "said").read_text() == f"report --job a-job --report-dir {tmp_path}/out{option}\n"
 
 
 def test_a_report_needs_the_tracker(tmp_path):

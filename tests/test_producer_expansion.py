@@ -13,11 +13,10 @@ from ard.errors import Auth, InvalidInput, Unavailable
 from ard.product import Product
 from ard.rows import Command
 from ard.states import State
-from ard.task import TileTask
+from ard.task import ChunkMessage, TileTask
 from producer import chunks
 from producer.expansion import send_chunk
 from producer.jobs import start_job
-from producer.message import ChunkMessage
 from tests.factories import GOLDEN, make_dem, make_provenance, make_task
 from tests.producing import DEST, NOW, Crash, Faults, make_tiles, mocked_world, new_world
 

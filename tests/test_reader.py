@@ -67,6 +67,53 @@ def test_a_window_at_the_image_edge_is_cut_and_one_beyond_is_empty(image):
     assert reader.window(str(image), Bounds(10, 10, 10.1, 10.1)).pixels.size == 0
 
 
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    """A class image with overviews whose every pixel tells its row and column."""
+
+    def make(resampling, tag):
+        path = tmp_path_factory.mktemp("classes") / f"{resampling}.tif"
+        pixels = (np.arange(256)[:, np.newaxis] * 300 + np.arange(256)).astype(np.uint32)
+        transform = Affine(20, 0, 300_000, 0, -20, 9_400_000)
+        profile = {"driver": "GTiff", "dtype": "uint32", "count": 1, "height": 256, "width": 256, "tiled": True}
+        with rasterio.open(path, "w", **profile, crs="EPSG:32722", transform=transform) as dataset:
+            dataset.write(pixels, 1)
+            if tag:
+                dataset.update_tags(OVR_RESAMPLING_ALG=tag)
+            dataset.build_overviews([2, 4, 8], rasterio.enums.Resampling[resampling])
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("resampling", "tag", "told"),
+    [("nearest", "NEAREST", "NEAREST"), ("average", "AVERAGE", "AVERAGE"), ("nearest", None, "UNKNOWN")],
+)
+def test_coarser_pixels_come_from_an_overview_that_is_named(classes, resampling, tag, told):
+    path = classes(resampling, tag)
+
+    raster = RasterioReader(OPTIONS).window(str(path), degrees(path, Window(32, 64, 64, 64)), pixel_size=90)
+
+    assert raster.overview == told
+    assert raster.transform.a == 80
+    assert 16 <= raster.pixels.shape[0] <= 20
+
+
+def test_coarser_pixels_without_overviews_are_pixels_of_full_resolution(classes):
+    path = classes("average", "AVERAGE")
+    reader, box = RasterioReader(OPTIONS), degrees(path, Window(32, 64, 64, 64))
+
+    raster = reader.window(str(path), box, pixel_size=90, overviews=False)
+
+    assert raster.overview is None
+    assert raster.transform.a == 80
+    rows, columns = np.divmod(raster.pixels.astype(int), 300)
+    x, _ = raster.transform * (np.arange(raster.pixels.shape[1]) + 0.5, np.zeros(raster.pixels.shape[1]))
+    assert np.abs((x - 300_000) / 20 - (columns[0] + 0.5)).max() <= 0.5
+    assert (np.diff(rows[:, 0]) == 4).all()
+
+
 def test_pixels_come_over_http(image):
     box = degrees(image, Window(100, 50, 40, 30))
     with serving(file_answers(image.read_bytes())) as url:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from ard.adapters.queues import FENCE, Outgoing
 from ard.product import Product
-from ard.rows import Command, task_of
+from ard.rows import Attempt, Command, task_of
 from ard.states import State
 from tests.engines import REGION
 from tests.factories import NOW, make_job, make_row
@@ -160,6 +160,27 @@ def test_a_report_is_written_where_it_says(tracker, tmp_path):
     assert names == ["failed.csv", "report.txt", "summary.json", "tasks.csv"]
     (failed,) = csv.DictReader(io.StringIO((tmp_path / JOB / "failed.csv").read_text()))
     assert (failed["X_tile"], failed["product"]) == ("2", "dem")
+
+
+def test_a_report_is_plotted_when_asked(tracker, tmp_path):
+    attempt = Attempt(worker="request-1", started=NOW + 5, ended=NOW + 14, outcome="SUCCEEDED")
+    tracker.job(row(1, State.SUCCEEDED, attempts=(attempt,)))
+
+    result = tracker.run("report", "--job", JOB, "--report-dir", str(tmp_path), "--plot")
+
+    folder = tmp_path / JOB / "plots"
+    assert result.stdout == f"{tmp_path / JOB}\n"
+    assert result.stderr.endswith(f"2 plots in {folder}\n")
+    assert sorted(path.name for path in folder.iterdir()) == [f"{REGION}_histogram.png", f"{REGION}_timeline.png"]
+
+
+def test_a_report_of_a_job_that_has_not_run_says_that_there_is_nothing_to_plot(tracker, tmp_path):
+    tracker.job(row(1, State.QUEUED))
+
+    result = tracker.run("report", "--job", JOB, "--report-dir", str(tmp_path), "--plot")
+
+    assert "0 plots: nothing has run yet\n" in result.stderr
+    assert not (tmp_path / JOB / "plots").exists()
 
 
 def test_a_redrive_is_only_shown_until_it_is_applied(tracker):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
+from rich.console import Console, Group
 from rich.live import Live
 
 from ard.adapters import console
@@ -24,7 +25,7 @@ from tracker.failures import group_failures
 from tracker.follow import Follower, NoSuchJob, find_job, follow
 from tracker.reconcile import reconcile as reconcile_rows
 from tracker.redrive import Note, RedrivePlan, Selection, apply_redrive, plan_redrive
-from tracker.report import write_report
+from tracker.report import PLOTS, write_report
 from tracker.services import open_intake, open_table, open_tasks
 from tracker.summary import Counts, JobSummary, Outcome
 
@@ -84,13 +85,13 @@ def status(
 ) -> None:
     """Count the tasks of a job by product and state."""
     settings = configured(TableSettings)
-    regions = {product: queue.region for product, queue in settings.queues.items()}
-    follower = Follower(table=open_table(settings), job_id=job, regions=regions)
+    follower = Follower(table=open_table(settings), job_id=job, regions=_regions(settings))
     summary = _watch(follower, refresh, live=not as_json) if watch else follower.read(console.now())
+    screen = show.results_console()
     if as_json:
         _put_document(documents.status_document(summary))
-    elif not (watch and show.results_console().is_terminal):
-        _put_status(summary)
+    elif not (watch and screen.is_terminal):
+        screen.print(_view(summary, screen))
     if exit_status:
         raise typer.Exit(OUTCOME_EXITS.get(summary.outcome, Exit.NOT_FINISHED))
 
@@ -125,20 +126,26 @@ def failures(*, job: JobOption, as_json: JsonOption = False) -> None:
 
 
 ReportDirOption = Annotated[Path, typer.Option("--report-dir", help="Where reports are kept, one folder per job.")]
+PlotOption = Annotated[
+    bool, typer.Option("--plot", help="Also plot each region's executions: a timeline and a histogram.")
+]
 
 
 @app.command()
 @reports_errors
-def report(*, job: JobOption, report_dir: ReportDirOption = Path("job_reports")) -> None:
+def report(*, job: JobOption, report_dir: ReportDirOption = Path("job_reports"), plot: PlotOption = False) -> None:
     """Write a job's report and print its folder."""
     settings = configured(TableSettings)
     table = open_table(settings)
     row = find_job(table, job)
-    regions = {product: queue.region for product, queue in settings.queues.items()}
-    written = write_report(row, table.tasks(row), report_dir / job, now=console.now(), regions=regions)
+    regions, rows = _regions(settings), table.tasks(row)
+    written = write_report(row, rows, report_dir / job, now=console.now(), regions=regions, plot=plot)
     put(f"{written.folder}\n")
     summary = written.summary
     say(f"{summary.outcome}: {summary.counts.ended:,} of {count(summary.counts.total, 'task')} ended")
+    if plot:
+        where = f" in {written.folder / PLOTS}" if written.plots else ": nothing has run yet"
+        say(count(written.plots, "plot") + where)
     if not summary.ended:
         say(f"the job goes on; when it has ended: tracker report --job {job}")
 
@@ -220,6 +227,10 @@ def reconcile(*, job: ReconciledJobOption = None, as_json: JsonOption = False) -
         raise typer.Exit(Exit.PARTIAL_FAILURE)
 
 
+def _regions(settings: TableSettings) -> dict[Product, str]:
+    return {product: queue.region for product, queue in settings.queues.items()}
+
+
 def _watch(follower: Follower, refresh: float, *, live: bool) -> JobSummary:
     screen = show.results_console()
     read = functools.partial(_read_now, follower)
@@ -229,8 +240,7 @@ def _watch(follower: Follower, refresh: float, *, live: bool) -> JobSummary:
         with Live(console=screen, auto_refresh=False) as display:
 
             def draw(summary: JobSummary) -> None:
-                unicode = screen.encoding.startswith("utf")
-                display.update(show.status_view(summary, width=screen.width, unicode=unicode), refresh=True)
+                display.update(_view(summary, screen), refresh=True)
 
             return follow(read, show=draw, sleep=time.sleep, refresh_seconds=refresh)
     except KeyboardInterrupt as interrupt:
@@ -254,9 +264,8 @@ def _progress_teller() -> Callable[[JobSummary], None]:
     return tell
 
 
-def _put_status(summary: JobSummary) -> None:
-    screen = show.results_console()
-    screen.print(show.status_view(summary, width=screen.width, unicode=screen.encoding.startswith("utf")))
+def _view(summary: JobSummary, screen: Console) -> Group:
+    return show.status_view(summary, width=screen.width, unicode=screen.encoding.startswith("utf"))
 
 
 def _put_document(document: documents.Document) -> None:

@@ -24,6 +24,7 @@ from ard.errors import ArdError, Unavailable
 from ard.rows import ChunkRow, Command, JobRow, OddRow, TaskRow, task_of
 from ard.settings import ControlSettings
 from ard.states import State
+from ard.task import ChunkMessage
 from ard.transitions import PATIENCE_SECONDS, QUEUED_PATIENCE_SECONDS, crashed, set_aside
 from tracker.inbox import sweep_inbox
 from tracker.services import Intake, Tasks, open_intake, open_tasks
@@ -108,7 +109,8 @@ def reconcile(
     """
     run = _Run(tasks=tasks, intake=intake, now=now)
     due = (row for row in tasks.table.due(now) if job_id is None or _job_id(row) == job_id)
-    for wave in _waves(islice(due, most_rows)):
+    taken_on = islice(due, most_rows)
+    while wave := list(islice(taken_on, _WAVE)):
         run.see_to(wave)
     more = next(due, None) is not None
     requests = sweep_inbox(intake, now=now) if job_id is None else 0
@@ -167,7 +169,7 @@ class _Run:
             return _Move(step=Step.PUT_OFF, old=row, new=replace(row, check_after=None))
         if job.command is not Command.OPEN:
             return _Move(step=Step.PUT_OFF, old=row, new=later)
-        body = f'{{"version":1,"job_id":"{row.job_id}","number":{row.number}}}'
+        body = ChunkMessage(job_id=row.job_id, number=row.number).model_dump_json()
         message = Outgoing(body=body, group=row.job_id)
         return _Move(step=Step.CHUNK_SENT, old=row, new=later, queue=self._intake.chunks, message=message)
 
@@ -227,8 +229,3 @@ def _job_id(row: TaskRow | ChunkRow | OddRow) -> str | None:
 
 def _name(row: TaskRow | ChunkRow) -> str:
     return f"{row.job_id} {row.task_id if isinstance(row, TaskRow) else f'chunk {row.number}'}"
-
-
-def _waves(rows: Iterator[TaskRow | ChunkRow | OddRow]) -> Iterator[list[TaskRow | ChunkRow | OddRow]]:
-    while wave := list(islice(rows, _WAVE)):
-        yield wave

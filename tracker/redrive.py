@@ -1,9 +1,8 @@
 """Failed tasks once more: chosen from the rows, sent anew, and their old dead letters taken away."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 from pydantic import ValidationError
 
@@ -157,21 +156,15 @@ def _send(rows: Sequence[TaskRow], job: JobRow, tasks: Tasks, lane: Lane, *, now
         return row if tasks.table.replace(row, redriven(row, now=now)) else None
 
     fences: dict[str, int] = {}
-    for wave in _waves(rows):
+    for start in range(0, len(rows), _WAVE):
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            changed = [row for row in pool.map(change, wave) if row]
+            changed = [row for row in pool.map(change, rows[start : start + _WAVE]) if row]
         lane.queue.send(
             Outgoing(body=task_of(row, job).model_dump_json(), group=job.job_id, attributes={FENCE: str(row.fence)})
             for row in changed
         )
         fences |= {row.task_id: row.fence for row in changed}
     return fences
-
-
-def _waves(rows: Sequence[TaskRow]) -> Iterator[list[TaskRow]]:
-    waiting = iter(rows)
-    while wave := list(islice(waiting, _WAVE)):
-        yield wave
 
 
 def _is_stale(letter: Received, job_id: str, fences: Mapping[str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import TextIO
 
 from ard.errors import InvalidInput
 from ard.product import Product
-from ard.rows import Activity, JobRow, TaskRow
+from ard.rows import Activity, Attempt, JobRow, TaskRow
 from ard.states import State
 from tracker.documents import failures_document, moment, status_document
 from tracker.failures import FailureGroup, group_failures
 from tracker.summary import JobSummary, activity_of, summarise
 
 SUMMARY, TASKS, FAILED, TEXT = "summary.json", "tasks.csv", "failed.csv", "report.txt"
+PLOTS = "plots"
 
 _TASK_COLUMNS = (
     "year", "x", "y", "product", "state", "attempts", "charged", "seconds", "gb_seconds", "cause", "message", "item",
@@ -27,16 +28,26 @@ _FAILED_COLUMNS = ("Year", "X", "Y", "Y_tile", "X_tile", "product", "cause")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A report that was written."""
+    """A report that was written; ``plots`` counts its pictures."""
 
     folder: Path
     summary: JobSummary
+    plots: int = 0
 
 
 def write_report(
-    job: JobRow, rows: Iterable[TaskRow], folder: Path, *, now: float, regions: Mapping[Product, str]
+    job: JobRow,
+    rows: Iterable[TaskRow],
+    folder: Path,
+    *,
+    now: float,
+    regions: Mapping[Product, str],
+    plot: bool = False,
 ) -> Report:
     """Write summary.json, tasks.csv, failed.csv (a request for ``producer submit``) and report.txt; read rows once.
+
+    With ``plot``, also ``plots/{region}_timeline.png`` and ``plots/{region}_histogram.png`` of each region where
+    something ran.
 
     Raises:
         InvalidInput: The folder cannot be written to.
@@ -45,6 +56,7 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
         activity: list[Activity] = []
         ended_badly: list[TaskRow] = []
+        attempts: dict[str, list[tuple[Attempt, ...]]] = {}
         with _replacing(folder / TASKS) as tasks, _replacing(folder / FAILED) as failed:
             writers = csv.writer(tasks, lineterminator="\n"), csv.writer(failed, lineterminator="\n")
             writers[0].writerow(_TASK_COLUMNS)
@@ -56,6 +68,8 @@ def write_report(
                     writers[1].writerow(_failed_values(row))
                 if row.state in {State.FAILED, State.NO_DATA}:
                     ended_badly.append(row)
+                if plot and row.attempts:
+                    attempts.setdefault(regions.get(row.product, "unknown"), []).append(row.attempts)
         summary = summarise(job, activity, now=now, regions=regions, confirmed=True)
         groups = group_failures(ended_badly)
         document = {
@@ -68,9 +82,10 @@ def write_report(
             file.write("\n")
         with _replacing(folder / TEXT) as file:
             file.writelines(f"{line}\n" for line in report_lines(summary, groups))
+        pictures = _write_plots(job, attempts, folder / PLOTS) if attempts else 0
     except OSError as error:
         raise InvalidInput(f"expected a folder that can be written to at {str(folder)!r}: {error.strerror}") from error
-    return Report(folder=folder, summary=summary)
+    return Report(folder=folder, summary=summary, plots=pictures)
 
 
 def report_lines(summary: JobSummary, groups: Iterable[FailureGroup]) -> Iterator[str]:
@@ -105,6 +120,18 @@ def report_lines(summary: JobSummary, groups: Iterable[FailureGroup]) -> Iterato
         yield f"{FAILED} lists the failed tasks; as a request of its own: producer submit {FAILED}"
 
 
+def _write_plots(job: JobRow, attempts: Mapping[str, Sequence[Sequence[Attempt]]], folder: Path) -> int:
+    from tracker.plots import plots  # noqa: PLC0415 - matplotlib takes its time, and not every report has pictures
+
+    folder.mkdir(exist_ok=True)
+    pictures = 0
+    for name, content in plots(attempts, job_id=job.job_id, since=job.created_at):
+        with _whole(folder / name) as unfinished:
+            unfinished.write_bytes(content)
+        pictures += 1
+    return pictures
+
+
 def _task_values(row: TaskRow) -> tuple[object, ...]:
     return (
         row.year,
@@ -129,11 +156,17 @@ def _failed_values(row: TaskRow) -> tuple[object, ...]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
-    """A file that takes its name only when it is whole."""
+    """A text file that takes its name only when it is whole."""
+    with _whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """The name of a file until it is whole; then it takes its own."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        yield unfinished
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -76,7 +76,7 @@ class StacCatalog:
         except (requests.RequestException, ValueError, KeyError) as error:
             # ValueError: a body that is not JSON; KeyError: one without type or features. Both are half an answer.
             raise Unavailable(f"{self._url}: no complete answer to a search of {collection}: {error!r:.300}") from error
-        scenes = {scene.id: scene for scene in map(_scene, items)}
+        scenes = {scene.id: scene for scene in map(scene_of, items)}
         return tuple(scenes[key] for key in sorted(scenes))
 
 
@@ -90,7 +90,8 @@ def _translate(error: APIError, url: str) -> ArdError:
     return Unavailable(message)
 
 
-def _scene(item: Mapping[str, Any]) -> Scene:
+def scene_of(item: Mapping[str, Any]) -> Scene:
+    """The scene of a STAC item; a KeyError or ValueError when it is none."""
     properties = item["properties"]
     # The first self link: a server that serves stored items appends its own, which may not last.
     itself = next((link["href"] for link in item.get("links", ()) if link["rel"] == "self"), item["id"])

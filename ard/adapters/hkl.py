@@ -32,4 +32,33 @@ def _dem_arrays(data: TileData) -> dict[str, NDArray[Any]]:
     return {"misc/dem_": data.layer("dem").pixels[1]}
 
 
-_LAYOUTS: Mapping[Product, Callable[[TileData], dict[str, NDArray[Any]]]] = {Product.DEM: _dem_arrays}
+def _s2_arrays(data: TileData) -> dict[str, NDArray[Any]]:
+    """Sentinel-2 as the model reads it.
+
+    ``s2_10 (time, y, x, 4)`` and ``s2_20 (time, y, x, 6)`` uint16: reflectance clipped to 1, times 65535, 0 is nodata;
+    ``s2_dates`` and ``clean_steps`` int64 days from 1 January of the year, which is 1; ``clouds`` float32 0 or 1 on the
+    640 m grid, NaN without data; ``cloudmask`` uint8 0 or 1 on the 20 m grid.
+    """
+    dates = data.extras["dates"].astype(np.int64)
+    return {
+        "clouds/clouds_": data.extras["clouds"].astype(np.float32),
+        "clouds/cloudmask_": data.layer("s2_cloudmask").pixels,
+        "clouds/clean_steps_": dates,
+        "misc/s2_dates_": dates,
+        "s2_10/": _times_65535(data.layer("s2_10m").pixels, bands=4),
+        "s2_20/": _times_65535(data.layer("s2_20m").pixels, bands=6),
+    }
+
+
+def _times_65535(pixels: NDArray[Any], *, bands: int) -> NDArray[np.uint16]:
+    """Reflectance times 10,000, ``(time * band, y, x)``, to times 65,535, ``(time, y, x, band)``; 0 stays 0."""
+    counts = np.minimum(pixels, 10_000).astype(np.uint32)
+    scaled = ((counts * 65_535 + 5_000) // 10_000).astype(np.uint16)
+    times, (height, width) = pixels.shape[0] // bands, pixels.shape[1:]
+    return np.ascontiguousarray(scaled.reshape(times, bands, height, width).transpose(0, 2, 3, 1))
+
+
+_LAYOUTS: Mapping[Product, Callable[[TileData], dict[str, NDArray[Any]]]] = {
+    Product.DEM: _dem_arrays,
+    Product.S2: _s2_arrays,
+}

@@ -17,6 +17,8 @@ _TINT_COLOURS = np.array(
     [[88, 137, 92], [160, 186, 118], [221, 207, 152], [176, 131, 91], [245, 240, 234]], dtype=np.float64
 )
 _SEA_COLOUR = np.array([92, 140, 186], dtype=np.float64)
+_BRIGHT_COUNTS = 2500.0  # reflectance 0.25 is white
+_GAMMA = 1 / 1.6
 _LEAST_RELIEF_METRES = 40.0  # a flat tile is not blown up into mountains
 
 
@@ -53,4 +55,12 @@ def _dem_picture(data: TileData) -> Picture:
     return np.asarray(np.clip(lit, 0, 255), dtype=np.uint8)
 
 
-_PICTURES: Mapping[Product, Callable[[TileData], Picture]] = {Product.DEM: _dem_picture}
+def _s2_picture(data: TileData) -> Picture:
+    """Natural colours of the clearest date: reflectance up to 0.25, lightened; nodata is black."""
+    shown = int(data.extras["clearest"])
+    bands = data.layer("s2_10m").pixels[4 * shown : 4 * shown + 4].astype(np.float64)
+    red_green_blue = bands[[2, 1, 0]] / _BRIGHT_COUNTS
+    return np.asarray(255 * np.clip(red_green_blue, 0, 1) ** _GAMMA, dtype=np.uint8)
+
+
+_PICTURES: Mapping[Product, Callable[[TileData], Picture]] = {Product.DEM: _dem_picture, Product.S2: _s2_picture}
