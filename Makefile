@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## Make tiles on this machine, from generated scenes, without
 	@$(BIN)/sandbox demo
 
 test: $(INSTALLED) ## Run the tests
-	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check .

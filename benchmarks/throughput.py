@@ -31,7 +31,11 @@ def main() -> int:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         options = Options(
-            folder=Path(folder), engine=given.engine, workers=given.workers, functions=_functions(Path(folder))
+            folder=Path(folder),
+            engine=given.engine,
+            catalog="local-dem",
+            workers=given.workers,
+            functions=_functions(Path(folder)),
         )
         with running(options, lambda line: print(line, file=sys.stderr)) as state:
             return _measure(given.tasks, state)
@@ -58,7 +62,7 @@ def _measure(tasks: int, state: State) -> int:
     client("s3", state.environment["TTC_CONTROL_REGION"]).put_object(
         Bucket=state.environment["TTC_CONTROL_BUCKET"],
         Key=f"{REQUESTS}throughput.json",
-        Body=json.dumps({"benchmark": years}).encode(),
+        Body=json.dumps({"benchmark": years, "$options": {"products": ["dem"]}}).encode(),
     )
     job = _ended(table)
     rows = list(table.tasks(job))

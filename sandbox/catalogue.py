@@ -7,7 +7,7 @@ from typing import Literal
 
 from sandbox.children import HOST, answers, free_port, program, server
 
-CatalogName = Literal["local", "earth-search"]
+CatalogName = Literal["local", "local-dem", "earth-search"]
 
 
 @contextmanager

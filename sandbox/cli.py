@@ -25,7 +25,10 @@ _FOLDER = Path(".sandbox")
 
 FolderOption = Annotated[Path, typer.Option(help="Everything it keeps: scenes, the local AWS's state, logs, outputs.")]
 EngineOption = Annotated[EngineName, typer.Option(help="The local AWS; moto forgets everything when it ends.")]
-CatalogOption = Annotated[CatalogName, typer.Option(help="Made-up scenes, or the live catalogue of Earth Search.")]
+CatalogOption = Annotated[
+    CatalogName,
+    typer.Option(help="Made-up scenes (a minute the first time; the DEM's alone, seconds), or live."),
+]
 ItemsOption = Annotated[list[Path] | None, typer.Option(metavar="FILE", help="More STAC items for the catalogue.")]
 FunctionsOption = Annotated[Path, typer.Option(metavar="FILE", help="The list of functions to run.")]
 CodeOption = Annotated[Path, typer.Option(metavar="DIR", help="Where the functions' handlers are.")]

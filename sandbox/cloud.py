@@ -109,8 +109,14 @@ def create_cloud(functions: Functions, facts: Facts) -> Deployment:
         "TTC_STAC_URL": facts.stac_url,
         "TTC_LIVE_SOURCES": str(facts.live_sources).lower(),
         "TTC_GIT_SHA": facts.git_sha,
+        **_sentinel_1(facts),
     }
     return Deployment(functions=functions, queues=queues, environment=environment)
+
+
+def _sentinel_1(facts: Facts) -> dict[str, str]:
+    """Where Sentinel-1 is: the same local catalogue, whose assets need no signature; or, live, where it always is."""
+    return {} if facts.live_sources else {"TTC_S1_STAC_URL": facts.stac_url, "TTC_S1_TOKEN_URL": ""}
 
 
 def _create_queue(name: str, functions: Functions, *, bucket: str) -> QueueUrls:

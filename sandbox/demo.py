@@ -28,12 +28,11 @@ from ard.states import State as TaskState
 from sandbox.children import program
 from sandbox.engine import EngineName
 from sandbox.late_scene import LateScene, announce_late_scene
-from sandbox.scenes import write_dem_scenes
 from sandbox.state import State, hold
-from sandbox.supervisor import Options, running
-from sandbox.tiles import demo_tiles, index_tiles
+from sandbox.supervisor import Options, make_scenes, running
+from sandbox.tiles import DEMO_YEAR, demo_tiles
 
-YEAR = 2023
+PRODUCTS = (Product.DEM, Product.S2)
 REQUEST_KEY = f"{REQUESTS}demo.json"
 
 _TAKEN_IN_SECONDS = 60.0
@@ -75,21 +74,23 @@ def _demonstrate(options: Options, console: Console) -> None:
     folder, tiles = options.folder, demo_tiles()
     spoilt = tiles[0]
     console.print(f"[bold]1. Scenes[/] around {spoilt.lon:.2f}, {spoilt.lat:.2f}, kept in {_shown(options.scenes)}")
-    late = announce_late_scene(write_dem_scenes(options.scenes, index_tiles()), spoilt, folder / "late")
+    console.print("   (Sentinel-2 takes a minute the first time)")
+    made = make_scenes(options)
+    late = announce_late_scene(made[0], spoilt, folder / "late")
     console.print("[bold]2. Sandbox[/]: a local AWS, a catalogue, and the functions of infra/functions.json")
     with running(replace(options, items=(late.items,)), lambda line: console.print(Text(line))) as state:
         console.print(
             f"[bold]3. Request[/] for {len(tiles)} tiles, dropped at s3://{_control(state)}/{REQUEST_KEY};\n"
-            f"   the file of one scene is not there yet, so {spoilt.key} must fail"
+            f"   the file of one scene is not there yet, so the DEM of {spoilt.key} must fail"
         )
         rows, job = _make_tiles([tile.key for tile in tiles], late, state, console)
         console.print("[bold]5. Report[/]")
         _tracker(console, state, "report", "--job", job.job_id, "--report-dir", _shown(folder / "job_reports"))
         pictures = _copy_outputs(rows, job, state, folder)
     console.print(
-        f"[bold green]{len(rows)} of {len(tiles)} tiles made[/], {spoilt.key} at the second try\n"
+        f"[bold green]{len(rows)} products of {len(tiles)} tiles made[/], the DEM of {spoilt.key} at the second try\n"
         f"   outputs   {_shown(folder / 'out')}, copied from {job.dest}\n"
-        f"   pictures  {_shown(folder / 'pictures')}, one for each of {pictures} tiles\n"
+        f"   pictures  {_shown(folder / 'pictures')}, one for each of {pictures} products\n"
         f"   report    {_shown(folder / 'job_reports' / job.job_id)}\n"
         f"   logs      {_shown(options.logs)}",
         highlight=False,
@@ -100,7 +101,7 @@ def _make_tiles(
     tiles: Sequence[str], late: LateScene, state: State, console: Console
 ) -> tuple[Sequence[TaskRow], JobRow]:
     """Send the request and follow it; the first tile fails, and is sent again once its scene is there."""
-    spoilt = f"{YEAR}/{tiles[0]}/{Product.DEM}"
+    spoilt = f"{DEMO_YEAR}/{tiles[0]}/{Product.DEM}"
     _drop_request(state, tiles)
     table = StatusTable(client("dynamodb", state.environment["TTC_TABLE_REGION"]), state.environment["TTC_TABLE"])
     job = _taken_in(table, state)
@@ -128,8 +129,8 @@ def _control(state: State) -> str:
 
 def _drop_request(state: State, tiles: Sequence[str]) -> None:
     request = {
-        "demo": {str(YEAR): {"missing_tiles": list(tiles)}},
-        "$options": {"products": ["dem"], "label": "demo"},
+        "demo": {str(DEMO_YEAR): {"missing_tiles": list(tiles)}},
+        "$options": {"products": [str(product) for product in PRODUCTS], "label": "demo"},
     }
     s3 = client("s3", state.environment["TTC_CONTROL_REGION"])
     with aws_errors(f"s3://{_control(state)}/{REQUEST_KEY}"):

@@ -110,15 +110,15 @@ def write_dem_scenes(folder: Path, tiles: Sequence[Tile], *, base_href: str | No
     folder = folder.resolve()
     base = (base_href or folder.as_posix()).rstrip("/")
     items_path, marker = folder / "items.json", folder / "made.json"
-    made = _json({"generator": GENERATOR_VERSION, "parameters": _digest(tiles, base)})
+    made = json_text({"generator": GENERATOR_VERSION, "parameters": _digest(tiles, base)})
     if marker.is_file() and items_path.is_file() and marker.read_text() == made:
         return items_path
     marker.unlink(missing_ok=True)
     items = [item for cell, window in sorted(windows.items()) for item in _write_cell(folder, base, cell, window)]
     for model in (_FINE, _COARSE):
-        _write_text(folder / model.collection / "collection.json", _json(_collection(model, base)))
-    _write_text(items_path, _json({"type": "FeatureCollection", "features": items}))
-    _write_text(marker, made)
+        write_text(folder / model.collection / "collection.json", json_text(_collection(model, base)))
+    write_text(items_path, json_text({"type": "FeatureCollection", "features": items}))
+    write_text(marker, made)
     return items_path
 
 
@@ -157,7 +157,7 @@ def _write_cell(folder: Path, base: str, cell: Cell, window: Bounds) -> list[dic
     path = folder / model.collection / f"{item['id']}.tif"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_cog(path, pixels, raster.transform)
-    _write_text(path.with_suffix(".json"), _json(item))
+    write_text(path.with_suffix(".json"), json_text(item))
     return [item]
 
 
@@ -271,14 +271,16 @@ def _collection(model: _Model, base: str) -> dict[str, object]:
 
 
 def _digest(tiles: Sequence[Tile], base: str) -> str:
-    return hashlib.sha256(_json({"base": base, "tiles": sorted(map(astuple, tiles))}).encode()).hexdigest()
+    return hashlib.sha256(json_text({"base": base, "tiles": sorted(map(astuple, tiles))}).encode()).hexdigest()
 
 
-def _json(value: object) -> str:
+def json_text(value: object) -> str:
+    """A value as the JSON text of a file."""
     return json.dumps(value, indent=1) + "\n"
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(text)

@@ -20,9 +20,10 @@ from sandbox.environment import enter, local_aws, machine_environment
 from sandbox.functions import FUNCTIONS, ROOT, FunctionSpec, read_functions
 from sandbox.poller import Feeder, Say, Source, feed_from_queue, feed_on_schedule
 from sandbox.runtime import Worker, WorkerSpec
+from sandbox.s2_scenes import write_s2_scenes
 from sandbox.scenes import write_dem_scenes
 from sandbox.state import RunningFunction, RunningQueue, State, hold, read_state, running_pid, write_state
-from sandbox.tiles import index_tiles, write_index
+from sandbox.tiles import DEMO_YEAR, demo_tiles, index_tiles, write_index
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
@@ -194,8 +195,15 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _catalogue(options: Options) -> AbstractContextManager[str]:
     if options.catalog == "earth-search":
         return nullcontext(str(WorkerSettings.model_fields["stac_url"].default))
-    items = write_dem_scenes(options.scenes, index_tiles())
-    return serve_catalogue(items, *options.items, log=options.logs / "catalogue.log")
+    return serve_catalogue(*make_scenes(options), *options.items, log=options.logs / "catalogue.log")
+
+
+def make_scenes(options: Options) -> list[Path]:
+    """The files of the made-up scenes' items, the DEM's first; what was made before is found again."""
+    made = [write_dem_scenes(options.scenes, index_tiles())]
+    if options.catalog == "local":
+        made.append(write_s2_scenes(options.scenes / "s2", demo_tiles(), year=DEMO_YEAR))
+    return made
 
 
 def _feed(

@@ -27,7 +27,7 @@ _Heights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class _Octave:
+class Octave:
     """Smooth noise of one wavelength, on a lattice turned and moved so that no two octaves line up."""
 
     wavelength_degrees: float
@@ -38,23 +38,23 @@ class _Octave:
 
 # Bays and capes, in degrees of shift of the coast.
 _COAST = (
-    _Octave(0.143, 21.0, (156.2, 226.9), 0.072),
-    _Octave(0.047, 68.0, (174.0, 133.9), 0.020),
-    _Octave(0.0163, 40.0, (201.7, 119.3), 0.0075),
+    Octave(0.143, 21.0, (156.2, 226.9), 0.072),
+    Octave(0.047, 68.0, (174.0, 133.9), 0.020),
+    Octave(0.0163, 40.0, (201.7, 119.3), 0.0075),
 )
 # Bends of the ranges, in degrees of shift east and north.
 _BENDS = (
-    _Octave(0.083, 11.0, (31.9, 64.2), 0.021),
-    _Octave(0.097, 57.0, (140.6, 22.8), 0.021),
+    Octave(0.083, 11.0, (31.9, 64.2), 0.021),
+    Octave(0.097, 57.0, (140.6, 22.8), 0.021),
 )
 # Ranges, ridges, spurs, gullies and roughness.
 _RELIEF = (
-    _Octave(0.061, 33.0, (5.27, 71.9), 1.0),
-    _Octave(0.0313, 74.0, (88.4, 13.6), 0.60),
-    _Octave(0.0163, 17.0, (119.8, 203.1), 0.32),
-    _Octave(0.0082, 49.0, (61.3, 37.7), 0.14),
-    _Octave(0.0041, 82.0, (9.91, 144.2), 0.06),
-    _Octave(0.0022, 28.0, (77.7, 50.5), 0.02),
+    Octave(0.061, 33.0, (5.27, 71.9), 1.0),
+    Octave(0.0313, 74.0, (88.4, 13.6), 0.60),
+    Octave(0.0163, 17.0, (119.8, 203.1), 0.32),
+    Octave(0.0082, 49.0, (61.3, 37.7), 0.14),
+    Octave(0.0041, 82.0, (9.91, 144.2), 0.06),
+    Octave(0.0022, 28.0, (77.7, 50.5), 0.02),
 )
 
 
@@ -84,7 +84,7 @@ def _rows(degrees: _Floats, rows: slice, shape: tuple[int, ...]) -> _Floats:
 
 
 def _heights(lon: _Floats, lat: _Floats) -> _Heights:
-    inland = _inland(lon, lat)
+    inland = inland_degrees(lon, lat)
     if not (inland > 0).any():
         return np.zeros(inland.shape, np.float32)
     share = np.clip(inland / np.float32(_RISE_DEGREES), 0, 1)
@@ -92,13 +92,13 @@ def _heights(lon: _Floats, lat: _Floats) -> _Heights:
     return np.asarray(rise * (_PLAIN_METRES + _RANGE_METRES * _relief(lon, lat)), dtype=np.float32)
 
 
-def _inland(lon: _Floats, lat: _Floats) -> _Heights:
+def inland_degrees(lon: _Floats, lat: _Floats) -> _Heights:
     """Distance from the shore, in degrees and roughly: positive on land."""
     heading = math.radians(COAST_HEADING_DEGREES)
     out_to_sea = (lon - COAST_LON) * math.cos(heading) + (lat - COAST_LAT) * math.sin(heading)
     phase = (out_to_sea + COAST_DISTANCE_DEGREES) / COAST_PERIOD_DEGREES + 0.25
     straight = (np.abs(phase - np.floor(phase) - 0.5) - 0.25) * COAST_PERIOD_DEGREES
-    shift = sum((octave.weight * _noise(octave, lon, lat) for octave in _COAST), np.float32(0))
+    shift = sum((octave.weight * noise(octave, lon, lat) for octave in _COAST), np.float32(0))
     return np.asarray(straight + shift, dtype=np.float32)
 
 
@@ -107,19 +107,19 @@ def _relief(lon: _Floats, lat: _Floats) -> _Heights:
 
     The sum is the ridged multifractal of Musgrave (Texturing and Modeling, 2nd edition, 1998, chapter 12).
     """
-    east, north = (octave.weight * _noise(octave, lon, lat) for octave in _BENDS)
+    east, north = (octave.weight * noise(octave, lon, lat) for octave in _BENDS)
     lon, lat = lon + east, lat + north
     height = np.float32(0)
     roughness = np.float32(1)
     for octave in _RELIEF:
-        crest = 1 - np.sqrt(np.square(_noise(octave, lon, lat)) + np.float32(0.002))
+        crest = 1 - np.sqrt(np.square(noise(octave, lon, lat)) + np.float32(0.002))
         ridge = np.square(np.maximum(crest, 0)) * roughness
         roughness = np.minimum(ridge * np.float32(1.6), 1)
         height = height + octave.weight * ridge
     return np.asarray(height, dtype=np.float32)
 
 
-def _noise(octave: _Octave, lon: _Floats, lat: _Floats) -> _Heights:
+def noise(octave: Octave, lon: _Floats, lat: _Floats) -> _Heights:
     """Gradient noise with a quintic fade, about -1 to 1 (Perlin, Improving Noise, SIGGRAPH 2002)."""
     turn = math.radians(octave.turn_degrees)
     along, across = math.cos(turn) / octave.wavelength_degrees, math.sin(turn) / octave.wavelength_degrees

@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 
 from ard.tile import TILE_DEGREES, Tile
 
+DEMO_YEAR = 2023  # of the made-up Sentinel-2 archive
+
 # The corner of four cells of the Copernicus DEM, and the ids of the tile whose south-west corner it is.
 _CORNER_LON, _CORNER_LAT = -54, -5
 _CORNER_X, _CORNER_Y = 1009, 874

@@ -31,7 +31,8 @@ def aws(tmp_path_factory):
 def environment(tmp_path_factory):
     """A sandbox that runs in the background, and the environment its user exports."""
     folder = tmp_path_factory.mktemp("sandbox")
-    subprocess.run([script("sandbox"), "up", "--detach", "--folder", folder], check=True, timeout=120)
+    up = [script("sandbox"), "up", "--detach", "--catalog", "local-dem", "--folder", folder]
+    subprocess.run(up, check=True, timeout=120)
     try:
         lines = subprocess.run(
             ["bash", "-c", f'eval "$({script("sandbox")} env --folder {folder})" && env -0'],

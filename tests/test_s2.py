@@ -151,6 +151,19 @@ def test_a_date_with_a_missing_or_broken_asset_is_replaced_and_flagged():
     assert data.metrics["unreadable_items"] == [granules[12].id]
 
 
+def test_an_asset_that_cannot_be_reached_is_an_outage_not_a_missing_date():
+    class Down(FakeS2):
+        def window(self, href, *args, **kwargs):
+            if href.endswith("|nir"):
+                raise Unavailable("503")
+            return super().window(href, *args, **kwargs)
+
+    archive = Down(year_of_granules(every_days=30))
+
+    with pytest.raises(Unavailable):
+        load_s2(TASK, archive, archive)
+
+
 def test_an_uncertain_offset_is_flagged():
     def desert(band, x, y):
         return 4000 + 0 * x * y
