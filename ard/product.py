@@ -101,6 +101,9 @@ class TileData:
 # The Dead Sea shore lies at -430 m and Everest at 8849 m; the model's range is wider, to hold radar noise.
 DEM_LAYER = LayerSpec(metres=10, dtype="float32", nodata=None, minimum=-600, maximum=9000, overviews="average")
 
+# Linear power of backscatter (gamma nought). Land lies in 0.001..1; a corner reflector may reach 30 dB, 1000.
+S1_LAYER = LayerSpec(metres=40, dtype="float32", nodata=float("nan"), minimum=0, maximum=1000, overviews="average")
+
 # Surface reflectance times 10,000 with the processing offset taken out; 0 is nodata, so dark pixels are at least 1.
 S2_10M_LAYER = LayerSpec(metres=10, dtype="uint16", nodata=0, minimum=1, maximum=65_535, overviews="average")
 S2_20M_LAYER = LayerSpec(metres=20, dtype="uint16", nodata=0, minimum=1, maximum=65_535, overviews="average")
@@ -109,6 +112,7 @@ S2_CLOUDMASK_LAYER = LayerSpec(metres=20, dtype="uint8", nodata=None, minimum=0,
 SPECS: Mapping[Product, Mapping[str, LayerSpec]] = MappingProxyType(
     {
         Product.DEM: MappingProxyType({"dem": DEM_LAYER}),
+        Product.S1: MappingProxyType({"s1": S1_LAYER}),
         Product.S2: MappingProxyType(
             {"s2_10m": S2_10M_LAYER, "s2_20m": S2_20M_LAYER, "s2_cloudmask": S2_CLOUDMASK_LAYER}
         ),

@@ -3,7 +3,7 @@
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ard.product import Product
@@ -77,6 +77,18 @@ class WorkerSettings(BaseSettings):
     )
     dem_compat: Literal["legacy"] | None = Field(
         default=None, description="'legacy': slope as in the model's training data (nearest sample, 10 m pixels)."
+    )
+    s1_stac_url: str = Field(
+        default="https://planetarycomputer.microsoft.com/api/stac/v1",
+        description="STAC API with the terrain-corrected Sentinel-1 collection.",
+    )
+    s1_collection: str = Field(default="sentinel-1-rtc", description="Its name: linear gamma nought, assets vv and vh.")
+    s1_token_url: str | None = Field(
+        default="https://planetarycomputer.microsoft.com/api/sas/v1/token",
+        description="Where signatures for its assets in Azure come from; empty when they need none.",
+    )
+    s1_subscription_key: SecretStr | None = Field(
+        default=None, description="Key for that endpoint; with one it lets a worker in more often."
     )
     s2_most_dates: int = Field(default=16, ge=3, le=24, description="Sentinel-2 dates of a tile, at most.")
     live_sources: bool = Field(

@@ -43,7 +43,7 @@ def from_environment(product: Product) -> Services:
     """The services of a real worker; nothing is contacted yet.
 
     Raises:
-        InvalidInput: This worker was not told the product's queue, or has no loader for it.
+        InvalidInput: This worker was not told the product's queue.
     """
     aws, worker = AwsSettings(), WorkerSettings()
     deployment = TableSettings()
@@ -54,8 +54,8 @@ def from_environment(product: Product) -> Services:
     return Services(
         product=product,
         load=_loader(product, worker),
-        catalog=StacCatalog(worker.stac_url),
-        reader=RasterioReader(read_options(AwsSettings(endpoint_url=None) if worker.live_sources else aws)),
+        catalog=StacCatalog(worker.s1_stac_url if product is Product.S1 else worker.stac_url),
+        reader=_reader(product, aws, worker),
         open_store=partial(Store.open, aws=aws, region=worker.dest_region),
         table=StatusTable(client("dynamodb", deployment.table_region), deployment.table),
         queue=Queue(sqs, queue.url),
@@ -64,6 +64,23 @@ def from_environment(product: Product) -> Services:
         random=Random(),  # noqa: S311 - jitter, not a secret
         git_sha=worker.git_sha,
     )
+
+
+def _reader(product: Product, aws: AwsSettings, worker: WorkerSettings) -> Reader:
+    """The reader of a product's sources: only Sentinel-1's need signatures."""
+    reader = RasterioReader(read_options(AwsSettings(endpoint_url=None) if worker.live_sources else aws))
+    if product is not Product.S1 or not worker.s1_token_url:
+        return reader
+    from ard.adapters.signing import SigningReader, Tokens  # noqa: PLC0415
+
+    tokens = Tokens(
+        worker.s1_token_url,
+        worker.s1_collection,
+        subscription_key=worker.s1_subscription_key,
+        clock=time.time,
+        sleep=time.sleep,
+    )
+    return SigningReader(reader, tokens)
 
 
 def _loader(product: Product, settings: WorkerSettings) -> Loader:
@@ -76,4 +93,6 @@ def _loader(product: Product, settings: WorkerSettings) -> Loader:
         from loaders.s2 import load_s2  # noqa: PLC0415
 
         return partial(load_s2, most_dates=settings.s2_most_dates)
-    raise InvalidInput(f"expected a product that has a loader ({Product.DEM}, {Product.S2}), found {product}")
+    from loaders.s1 import load_s1  # noqa: PLC0415
+
+    return partial(load_s1, collection=settings.s1_collection)

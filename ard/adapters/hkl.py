@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ard.keys import legacy_key
 from ard.product import Product, TileData
 
+_S1_DAYS = (45, 135, 225, 315)  # of the year: the middles of the quarters
+
 
 def hkl_files(data: TileData) -> Iterator[tuple[str, str, bytes]]:
     """The product's hickle files (a bare array each, gzip, hickle 5): asset name, object key, content."""
@@ -58,7 +60,28 @@ def _times_65535(pixels: NDArray[Any], *, bands: int) -> NDArray[np.uint16]:
     return np.ascontiguousarray(scaled.reshape(times, bands, height, width).transpose(0, 2, 3, 1))
 
 
+def _s1_arrays(data: TileData) -> dict[str, NDArray[Any]]:
+    """Sentinel-1 as the model reads it.
+
+    ``s1 (12, y, x, 2)`` uint16 on the 10 m grid: linear power of VV and VH clipped to 1, times 65535, cut off; what is
+    darker than that is 1, because 0 is nodata. Each quarter stands three times and each 40 m pixel 4 x 4 times, cut to
+    the grid. ``s1_dates`` int64: the middle days of the quarters.
+    """
+    pixels = data.layer("s1").pixels
+    power = pixels.reshape(len(_S1_DAYS), 2, *pixels.shape[1:]).transpose(0, 2, 3, 1).astype(np.float64)
+    missing = np.isnan(power)
+    scaled = np.clip(np.where(missing, 0, power), 0, 1) * 65_535
+    counts = np.where(missing, 0, np.maximum(scaled, 1)).astype(np.uint16)
+    height, width = data.tile.grid(10).shape
+    fine = counts.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
+    return {
+        "misc/s1_dates_": np.repeat(np.array(_S1_DAYS, dtype=np.int64), 3),
+        "s1/": np.ascontiguousarray(fine.repeat(3, axis=0)),
+    }
+
+
 _LAYOUTS: Mapping[Product, Callable[[TileData], dict[str, NDArray[Any]]]] = {
     Product.DEM: _dem_arrays,
+    Product.S1: _s1_arrays,
     Product.S2: _s2_arrays,
 }

@@ -19,6 +19,8 @@ _TINT_COLOURS = np.array(
 _SEA_COLOUR = np.array([92, 140, 186], dtype=np.float64)
 _BRIGHT_COUNTS = 2500.0  # reflectance 0.25 is white
 _GAMMA = 1 / 1.6
+_DB = ((-18.0, -2.0), (-25.0, -8.0), (2.0, 14.0))  # of VV, VH and their ratio: black and full colour
+_DARKEST = 1e-6  # linear power, -60 dB
 _LEAST_RELIEF_METRES = 40.0  # a flat tile is not blown up into mountains
 
 
@@ -63,4 +65,23 @@ def _s2_picture(data: TileData) -> Picture:
     return np.asarray(255 * np.clip(red_green_blue, 0, 1) ** _GAMMA, dtype=np.uint8)
 
 
-_PICTURES: Mapping[Product, Callable[[TileData], Picture]] = {Product.DEM: _dem_picture, Product.S2: _s2_picture}
+def _s1_picture(data: TileData) -> Picture:
+    """False colours of the year's mean: VV is red, VH green and VV / VH blue, each in dB; nodata is black."""
+    pixels = data.layer("s1").pixels
+    quarters = pixels.reshape(-1, 2, *pixels.shape[1:]).astype(np.float64)
+    held = ~np.isnan(quarters)
+    mean = np.where(held, quarters, 0).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
+    vv, vh = 10 * np.log10(np.maximum(mean, _DARKEST))
+    shown = np.stack(
+        [np.interp(channel, limits, (0, 255)) for channel, limits in zip((vv, vh, vv - vh), _DB, strict=True)]
+    )
+    shown[:, ~held.any(axis=0).all(axis=0)] = 0
+    height, width = data.tile.grid(10).shape
+    return shown.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
+
+
+_PICTURES: Mapping[Product, Callable[[TileData], Picture]] = {
+    Product.DEM: _dem_picture,
+    Product.S1: _s1_picture,
+    Product.S2: _s2_picture,
+}
