@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from ard.adapters.outputs import Output, find, publish
 from ard.adapters.records import LOGGER, NotAcknowledged
 from ard.adapters.stac_item import Provenance
-from ard.errors import Transient
+from ard.errors import ArdError, Transient
 from ard.rows import TaskRow
 from ard.shards import shard_of
 from ard.states import State
@@ -45,7 +45,8 @@ def process(task: TileTask, message: Message, delivery: Delivery, deadline: Dead
     try:
         output = _make(task, running, deadline, services)
     except (Exception, SystemExit) as error:
-        logger.exception("attempt failed", extra={"job_id": task.job_id, "task_id": task.task_id})
+        if not isinstance(error, ArdError):  # ours are told in one line; a bug needs its traceback
+            logger.exception("unexpected error", extra={"job_id": task.job_id, "task_id": task.task_id})
         row = after_error(running, error, delivery, now=services.clock(), uniform=services.random.uniform)
     else:
         row = _succeeded(running, output, now=services.clock(), gb=delivery.gb)
@@ -119,7 +120,14 @@ def _succeeded(running: TaskRow, output: Output, *, now: float, gb: float) -> Ta
 
 def _tell(task: TileTask, row: TaskRow) -> None:
     """One line and one set of metrics per attempt."""
-    facts = {"cause": row.cause, "charged": row.charged, "fence": row.fence, "seconds": row.seconds, "flags": row.flags}
+    facts = {
+        "cause": row.cause,
+        "reason": row.message,
+        "charged": row.charged,
+        "fence": row.fence,
+        "seconds": row.seconds,
+        "flags": row.flags,
+    }
     logger.info(str(row.state), extra={"job_id": task.job_id, "task_id": task.task_id, **facts})
     metrics = EphemeralMetrics(namespace=LOGGER)
     metrics.add_dimension(name="product", value=str(task.product))
