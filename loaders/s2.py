@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ard.errors import AssetCorrupt, InvalidInput, NoData
-from ard.grid import Bounds
 from ard.ports import Catalog, Reader
 from ard.product import SPECS, Band, Layer, Product, TileData
 from ard.scene import Raster
@@ -108,12 +107,8 @@ def _search(task: TileTask, catalog: Catalog) -> Archive:
             granules.append(granule_of(scene))
         except InvalidInput:
             unreadable.append(scene.id)
-    passes = group(deduplicate(granules), _box(task.tile))
+    passes = group(deduplicate(granules), task.tile.grid(10).bounds)
     return Archive(items=len(scenes), passes=passes, unreadable=tuple(unreadable))
-
-
-def _box(tile: Tile) -> Bounds:
-    return tile.grid(10).bounds
 
 
 @contextmanager
