@@ -173,7 +173,8 @@ def _ground(lon: _Floats, lat: _Floats) -> Ground:
     kinds = np.where(sea | river, _WATER, np.where(parcel, _PARCEL, _FOREST)).astype(np.uint8)
     dry = np.clip((height - 280) / 260, 0, 1) * 0.2
     forest = 0.90 + 0.09 * summed(_STANDS, lon, lat) - dry
-    turbid = np.where(sea, 0.75 * np.exp(inland_degrees(lon, lat) * 70) + 0.03 * texture, 0.8 + 0.1 * texture)
+    murk = np.exp(np.minimum(inland_degrees(lon, lat) * 70, 50))  # of the sea alone: inland it would overflow
+    turbid = np.where(sea, 0.75 * murk + 0.03 * texture, 0.8 + 0.1 * texture)
     green = np.select([kinds == _PARCEL, kinds == _FOREST], [0.12 + 0.6 * vigour, forest], turbid)
     swing = np.select([kinds == _PARCEL, kinds == _FOREST], [0.14 + 0.3 * kept, 0.05 + dry], 0)
     light = np.where(kinds == _WATER, 1, _light(height, lon, lat)).astype(np.float32)
