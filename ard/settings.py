@@ -38,6 +38,7 @@ class ProductQueue(BaseModel):
     region: str
     memory_mb: int
     timeout_seconds: int
+    max_concurrency: int
 
 
 class TableSettings(BaseSettings):

@@ -211,6 +211,7 @@ def _product_queues(functions: Functions, queues: Mapping[str, QueueUrls]) -> st
             region=queues[str(function.product)].region,
             memory_mb=function.memory_mb,
             timeout_seconds=function.timeout_seconds,
+            max_concurrency=function.max_concurrency,
         ).model_dump()
         for function in functions.functions
         if function.product is not None

@@ -81,7 +81,8 @@ def cloud(engine: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     dynamodb.create_table(TableName=table, **SCHEMA)
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     queue, dlq = new_queue(sqs, visibility_seconds=VISIBILITY_SECONDS, max_receives=MAX_RECEIVES)
-    own = {"url": queue.url, "dlq_url": dlq.url, "region": REGION, "memory_mb": 1024, "timeout_seconds": 120}
+    sizes = {"memory_mb": 1024, "timeout_seconds": 120, "max_concurrency": 2}
+    own = {"url": queue.url, "dlq_url": dlq.url, "region": REGION, **sizes}
     return Cloud(
         endpoint=engine,
         table=StatusTable(dynamodb, table),

@@ -71,6 +71,7 @@ def make_settings(products=(Product.DEM, Product.S1), **overrides: Any) -> Contr
             region="eu-central-1",
             memory_mb=1024,
             timeout_seconds=120,
+            max_concurrency=100,
         )
         for product in products
     }
