@@ -86,7 +86,11 @@ class WorkerSettings(BaseSettings):
     s1_collection: str = Field(default="sentinel-1-rtc", description="Its name: linear gamma nought, assets vv and vh.")
     s1_token_url: str | None = Field(
         default="https://planetarycomputer.microsoft.com/api/sas/v1/token",
-        description="Where signatures for its assets in Azure come from; empty when they need none.",
+        description="Where signatures for its assets come from; empty when they need none.",
+    )
+    s1_blobs: str = Field(
+        default="https://*.blob.core.windows.net",
+        description="The store that is told signatures: scheme and host, * for one name of it.",
     )
     s1_subscription_key: SecretStr | None = Field(
         default=None, description="Key for that endpoint; with one it lets a worker in more often."

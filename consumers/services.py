@@ -80,7 +80,7 @@ def _reader(product: Product, aws: AwsSettings, worker: WorkerSettings) -> Reade
         clock=time.time,
         sleep=time.sleep,
     )
-    return SigningReader(reader, tokens)
+    return SigningReader(reader, tokens, blobs=worker.s1_blobs)
 
 
 def _loader(product: Product, settings: WorkerSettings) -> Loader:

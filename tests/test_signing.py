@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ard.adapters.gdal import read_options
 from ard.adapters.reader import RasterioReader
-from ard.adapters.signing import SigningReader, Tokens, is_azure_blob, signed, without_queries
+from ard.adapters.signing import SigningReader, Tokens, is_blob, signed, without_queries
 from ard.errors import AssetCorrupt, Auth, InvalidInput, Unavailable
 from ard.grid import Bounds
 from ard.product import Product
@@ -26,6 +26,7 @@ from consumers.services import _reader
 from tests.servers import Answer, file_answers, serving
 
 BLOB = "https://sentinel1euwestrtc.blob.core.windows.net/sentinel1-grd-rtc/GRD/iw-vv.rtc.tiff"
+BLOBS = "https://*.blob.core.windows.net"
 BOX = Bounds(0.1, 0.1, 0.2, 0.2)
 NOW = datetime(2024, 5, 17, 12, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -75,7 +76,7 @@ class Blobs:
 def test_a_blob_is_read_with_a_signature_instead_of_its_old_query():
     endpoint, blobs = Endpoint(), Blobs()
     with serving(endpoint.answer) as url:
-        reader = SigningReader(blobs, endpoint.tokens(url))
+        reader = SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS)
         reader.window(BLOB + "?sig=old&se=0", BOX)
         reader.window(BLOB, BOX, margin=1)
 
@@ -92,22 +93,32 @@ def test_a_blob_is_read_with_a_signature_instead_of_its_old_query():
         "https://blob.core.windows.net.evil.test/x.tif",
         "https://evil.test/x.blob.core.windows.net/x.tif",
         "https://evil.test#.blob.core.windows.net",
+        "https://evil.test\\.blob.core.windows.net/x.tif",
+        "https://a.b.blob.core.windows.net/x.tif",
+        "https://account.blob.core.windows.net:8443/x.tif",
+        "https://account.blob.core.windows.net@evil.test/x.tif",
     ],
 )
-def test_addresses_that_are_no_azure_blobs_are_left_alone(href):
+def test_addresses_of_other_stores_are_left_alone(href):
     endpoint, blobs = Endpoint(), Blobs()
     with serving(endpoint.answer) as url:
-        SigningReader(blobs, endpoint.tokens(url)).window(href, BOX)
+        SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS).window(href, BOX)
 
     assert blobs.reads == [href]
     assert endpoint.asked == []
-    assert not is_azure_blob(href)
+    assert not is_blob(href, BLOBS)
+
+
+def test_a_store_may_be_another_one_by_scheme_host_and_port():
+    assert is_blob("http://127.0.0.1:8080/x.tif?a=b", "http://127.0.0.1:8080")
+    assert not is_blob("http://127.0.0.1:8081/x.tif", "http://127.0.0.1:8080")
+    assert not is_blob("https://127.0.0.1:8080/x.tif", "http://127.0.0.1:8080")
 
 
 def test_a_signature_is_renewed_when_less_than_ten_minutes_are_left():
     endpoint, blobs = Endpoint(), Blobs()
     with serving(endpoint.answer) as url:
-        reader = SigningReader(blobs, endpoint.tokens(url))
+        reader = SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS)
         reader.window(BLOB, BOX)
         endpoint.now += HOUR - 601
         reader.window(BLOB, BOX)
@@ -120,7 +131,7 @@ def test_a_signature_is_renewed_when_less_than_ten_minutes_are_left():
 def test_a_signature_that_is_short_lived_from_the_start_is_not_asked_for_at_every_read():
     endpoint, blobs = Endpoint(lasts=300), Blobs()
     with serving(endpoint.answer) as url:
-        reader = SigningReader(blobs, endpoint.tokens(url))
+        reader = SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS)
         for _ in range(3):
             reader.window(BLOB, BOX)
             endpoint.now += 25
@@ -131,7 +142,7 @@ def test_a_signature_that_is_short_lived_from_the_start_is_not_asked_for_at_ever
 def test_a_refused_read_is_repeated_with_a_fresh_signature():
     endpoint, blobs = Endpoint(), Blobs(refuses=("1",))
     with serving(endpoint.answer) as url:
-        reader = SigningReader(blobs, endpoint.tokens(url))
+        reader = SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS)
         raster = reader.window(BLOB, BOX)
         reader.window(BLOB, BOX)
 
@@ -142,7 +153,7 @@ def test_a_refused_read_is_repeated_with_a_fresh_signature():
 def test_a_read_that_is_refused_twice_is_auth_and_no_third_signature_is_asked_for():
     endpoint, blobs = Endpoint(), Blobs(refuses=("1", "2"))
     with serving(endpoint.answer) as url, pytest.raises(Auth):
-        SigningReader(blobs, endpoint.tokens(url)).window(BLOB, BOX)
+        SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS).window(BLOB, BOX)
 
     assert (len(blobs.reads), endpoint.given) == (2, 2)
 
@@ -158,7 +169,7 @@ def test_threads_that_are_refused_at_once_share_one_fresh_signature():
 
     blobs.window = window
     with serving(endpoint.answer) as url, ThreadPoolExecutor(4) as pool:
-        reader = SigningReader(blobs, endpoint.tokens(url))
+        reader = SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS)
         rasters = list(pool.map(lambda _: reader.window(BLOB, BOX), range(4)))
 
     assert rasters == [EMPTY] * 4
@@ -169,7 +180,7 @@ def test_threads_that_are_refused_at_once_share_one_fresh_signature():
 def test_no_error_tells_a_signature_nor_do_its_causes(error):
     endpoint, blobs = Endpoint(), Blobs(refuses=("1", "2"), error=error)
     with serving(endpoint.answer) as url, pytest.raises(error) as raised:
-        SigningReader(blobs, endpoint.tokens(url)).window(BLOB, BOX)
+        SigningReader(blobs, endpoint.tokens(url), blobs=BLOBS).window(BLOB, BOX)
 
     told = "".join(traceback.format_exception(raised.value))
     assert type(raised.value) is error
@@ -244,7 +255,7 @@ def test_gdal_reads_an_address_with_a_signature_and_its_warnings_do_not_tell_it(
 
     options = read_options(AwsSettings()) | {"GDAL_HTTP_RETRY_DELAY": "0.01"}
     endpoint = Endpoint()
-    SigningReader(Blobs(), endpoint.tokens("http://127.0.0.1:9"))
+    SigningReader(Blobs(), endpoint.tokens("http://127.0.0.1:9"), blobs=BLOBS)
     with serving(answer) as url, caplog.at_level(logging.DEBUG):
         address = signed(f"{url}/iw-vv.rtc.tiff", SecretStr("se=1&sig=SECRET%3D"))
         raster = RasterioReader(options).window(address, BOX)

@@ -1,4 +1,4 @@
-"""Reads of Azure blobs that need a shared access signature: signed at the last moment, told to nobody."""
+"""Reads of blobs that need a shared access signature: signed at the last moment, told to nobody."""
 
 import logging
 import re
@@ -23,7 +23,6 @@ MOST_WAIT_SECONDS = 20.0  # at a time: who asks for more has the message come ba
 ATTEMPTS = 4
 
 _TIMEOUT_SECONDS = (10, 30)  # connect, read
-_AZURE_BLOBS = ".blob.core.windows.net"
 _KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _UNAUTHORISED = {401, 403}
 _WRONG = {400, 404, 405, 422}
@@ -121,15 +120,22 @@ class Tokens:
 
 
 class SigningReader:
-    """A ``Reader`` that signs the addresses of Azure blobs and leaves all others as they are.
+    """A ``Reader`` that signs the addresses of one blob store and leaves all others as they are.
 
     A refused read is repeated once, with a fresh signature. No error holds a signature, and no line that rasterio logs.
     """
 
-    def __init__(self, reader: Reader, tokens: Tokens) -> None:
-        """Wrap a reader; from now on queries are cut from the addresses that rasterio logs."""
+    def __init__(self, reader: Reader, tokens: Tokens, *, blobs: str) -> None:
+        """Wrap a reader; from now on queries are cut from the addresses that rasterio logs.
+
+        Args:
+            reader: Reads signed addresses, and those that need no signature.
+            tokens: The signatures.
+            blobs: Whose addresses are signed; see ``is_blob``.
+        """
         self._reader = reader
         self._tokens = tokens
+        self._blobs = blobs
         for name in _TELLING_LOGGERS:
             logging.getLogger(name).addFilter(without_queries)
 
@@ -138,7 +144,7 @@ class SigningReader:
     ) -> Raster:
         """See ``ard.ports.Reader``; an ``Auth`` comes only after a fresh signature was refused too."""
         read = partial(self._reader.window, bounds=bounds, margin=margin, pixel_size=pixel_size, overviews=overviews)
-        if not is_azure_blob(href):
+        if not is_blob(href, self._blobs):
             return read(href)
         signature = self._tokens.current()
         found = _attempt(read, signed(href, signature))
@@ -151,10 +157,16 @@ class SigningReader:
         return found
 
 
-def is_azure_blob(href: str) -> bool:
-    """Whether an address is one of Azure's blob storage, which a signature opens."""
-    parts = urlsplit(href)
-    return parts.scheme == "https" and (parts.hostname or "").endswith(_AZURE_BLOBS)
+def is_blob(href: str, blobs: str) -> bool:
+    """Whether an address is one of the blob store's, so that it may be told a signature.
+
+    Args:
+        href: The address.
+        blobs: Scheme and host, with the port if any; ``*`` stands for one name without dots.
+    """
+    found, wanted = urlsplit(href), urlsplit(blobs)
+    pattern = re.escape(wanted.netloc).replace(r"\*", "[a-z0-9-]+")
+    return found.scheme == wanted.scheme and re.fullmatch(pattern, found.netloc.lower()) is not None
 
 
 def signed(href: str, signature: SecretStr) -> str:
