@@ -1,0 +1,45 @@
+"""The options of the ``tracker`` command, and what its commands share."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ard.adapters.console import put
+from ard.product import Product
+from ard.settings import TableSettings
+from tracker.documents import Document
+
+JobOption = Annotated[str, typer.Option("--job", metavar="ID", help="The job's id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many jobs to list.")]
+WatchOption = Annotated[bool, typer.Option("--watch", help="Follow the job until every task has ended.")]
+RefreshOption = Annotated[float, typer.Option("--refresh", min=2.0, help="Seconds between looks while watching.")]
+ExitStatusOption = Annotated[
+    bool,
+    typer.Option("--exit-status", help="Exit with the job's outcome: 0 well, 1 partly, 7 not ended, 8 failed."),
+]
+ReportDirOption = Annotated[Path, typer.Option("--report-dir", help="Where reports are kept, one folder per job.")]
+PlotOption = Annotated[
+    bool, typer.Option("--plot", help="Also plot each region's executions: a timeline and a histogram.")
+]
+ProductsOption = Annotated[list[Product] | None, typer.Option("--product", help="Only of this product; repeatable.")]
+CausesOption = Annotated[list[str] | None, typer.Option("--cause", help="Only of this cause; repeatable.")]
+TilesOption = Annotated[list[str] | None, typer.Option("--tile", metavar="1000X871Y", help="This tile; repeatable.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Also causes that trying again cannot help: after a repair.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the log.")]
+ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, only say what would be done.")]
+ReconciledJobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only this job's rows.")]
+
+
+def regions_of(settings: TableSettings) -> dict[Product, str]:
+    """Where each product is made."""
+    return {product: queue.region for product, queue in settings.queues.items()}
+
+
+def put_document(document: Document) -> None:
+    """A document, on stdout."""
+    put(json.dumps(document, allow_nan=False) + "\n")
