@@ -35,7 +35,7 @@ format: $(INSTALLED) ## Put the code into its format
 
 requirements: ## Pin the requirements anew (needs uv): all of them, and those of the Lambda image
 	$(PIN) --extra dev pyproject.toml -o requirements/dev.txt
-	$(PIN) --extra functions -c requirements/dev.txt pyproject.toml -o requirements/functions.txt
+	$(PIN) --extra image -c requirements/dev.txt pyproject.toml -o requirements/image.txt
 
 clean: ## Remove what make and the sandbox made
 	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis

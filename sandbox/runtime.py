@@ -44,6 +44,7 @@ class WorkerSpec:
         root: The folder of the handler's code.
         log: What the worker says is added here.
         init_seconds: How long it may take until it asks for its first event.
+        python: The interpreter; ours unless given.
     """
 
     name: str
@@ -54,6 +55,7 @@ class WorkerSpec:
     root: Path
     log: Path
     init_seconds: float = 60.0
+    python: Path = Path(sys.executable)
 
 
 class Worker:
@@ -119,7 +121,7 @@ class _Process:
         self._api = RuntimeApi(f"arn:aws:lambda:{spec.region}:{_ACCOUNT}:function:{spec.name}")
         with spec.log.open("ab") as log:
             self._child = spawn(
-                [sys.executable, "-m", "awslambdaric", spec.handler],
+                [str(spec.python), "-m", "awslambdaric", spec.handler],
                 output=log,
                 environment={**spec.environment, **_lambda_environment(spec, self._api.port)},
                 folder=spec.root,
