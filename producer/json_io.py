@@ -1,17 +1,24 @@
-"""Requests in JSON: ``{project: {year: {"missing_tiles": [...]}}}``, and ``$options`` beside the projects."""
+"""Requests in JSON, for tiles by name or for an area, with ``$options`` beside either.
+
+By name: ``{project: {year: {"missing_tiles": [...]}}}``. For an area: ``{"aoi": GeoJSON, "years": [year, ...]}``.
+"""
 
 import json
-import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ard.errors import InvalidInput
+from ard.task import FIRST_YEAR, LAST_YEAR
 from ard.tile import parse_tile_key
+from producer.aoi import tiles_of_area
+from producer.geojson import is_geojson, read_area
+from producer.json_values import JsonObject, found, members, parse_json, pointer
 from producer.request import (
     DEFAULT_LIMITS,
     Limits,
@@ -20,24 +27,20 @@ from producer.request import (
     Problems,
     RequestOptions,
     TileRequest,
-    decode,
     parse_year,
     rejected,
     resolve,
-    shown,
 )
 from producer.tile_index import TileIndex
 
 OPTIONS_KEY = "$options"
 TILES_KEY = "missing_tiles"
 IGNORED_KEY = "all_tiles"
+AREA_KEY = "aoi"
+YEARS_KEY = "years"
 OPTIONS_CHARACTERS = 10_000
-POINTER_CHARACTERS = 80
 
 CompleteOptions = Callable[[RequestOptions, Problems], RequestOptions]
-
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
-_STRING = re.compile(rb'"[^"]*"')
 
 
 def read_json_request(
@@ -62,7 +65,7 @@ def read_json_request(
         RequestRejected: Anything is wrong with it; lists all problems at once, each with its JSON pointer.
     """
     problems = Problems(limits.max_problems)
-    tiles, options = _read(_parse(raw, limits), limits, problems=problems)
+    tiles, options = _read(parse_json(raw, limits), limits, index=index, problems=problems)
     if on_unknown_tile is not None:
         options = options.model_copy(update={"on_unknown_tile": on_unknown_tile})
     if complete is not None:
@@ -70,16 +73,26 @@ def read_json_request(
     return resolve(tiles, index, options=options, problems=problems)
 
 
-def pointer(*parts: str | int) -> str:
-    """The RFC 6901 pointer to a value, fit for people: long names cut, unprintable characters escaped."""
-    return "".join(f"/{_printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in parts)
+def read_geojson_request(
+    raw: bytes,
+    *,
+    years: Iterable[int],
+    index: TileIndex,
+    limits: Limits = DEFAULT_LIMITS,
+    complete: CompleteOptions | None = None,
+) -> TileRequest:
+    """The request for the area in a GeoJSON file, in these years and with options of ``complete`` alone.
 
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """A JSON object with its members as written: a dict would hide that a name is there twice."""
-
-    members: list[tuple[str, object]]
+    Raises:
+        RequestRejected: Anything is wrong with it; lists all problems at once, each with its JSON pointer.
+    """
+    problems = Problems(limits.max_problems)
+    area, wanted = parse_json(raw, limits), list[object](years)
+    tiles = _area(area, wanted, places=("", pointer(YEARS_KEY)), limits=limits, index=index, problems=problems)
+    options = RequestOptions()
+    if complete is not None:
+        options = complete(options, problems)
+    return resolve(tiles, index, options=options, problems=problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,84 +104,86 @@ class _TileList:
     items: list[object]
 
 
-def _parse(raw: bytes, limits: Limits) -> object:
-    text = decode(raw, limits)
-    _check_nesting(raw, limits)
-    try:
-        value: object = json.loads(text, object_pairs_hook=_Object)
-    except json.JSONDecodeError as error:
-        raise rejected(f"expected JSON, found {error.msg!r} at line {error.lineno}, column {error.colno}") from error
-    except ValueError as error:  # Python converts no number of more than 4300 digits
-        raise rejected("expected JSON with reasonable numbers, found one of thousands of digits") from error
-    return value
-
-
-def _check_nesting(raw: bytes, limits: Limits) -> None:
-    """Pass a text that the JSON parser can read without deep recursion or millions of little objects.
-
-    Only quotes and brackets matter, once escaped quotes are gone, and taking away two quotes that stand side by
-    side does not change which brackets are inside a string. In a text that is not JSON this holds up to the
-    first error, where the parser stops.
-    """
-    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
-    brackets = _STRING.sub(b"", plain.translate(None, _NOT_STRUCTURE).replace(b'""', b""))
-    containers = brackets.count(b"[") + brackets.count(b"{")
-    if containers > limits.max_containers:
-        raise rejected(f"expected at most {limits.max_containers:,} lists and objects, found {containers:,}")
-    codes = np.frombuffer(brackets, dtype=np.uint8)
-    opens = np.isin(codes, np.frombuffer(b"[{", dtype=np.uint8)).astype(np.int64)
-    closes = np.isin(codes, np.frombuffer(b"]}", dtype=np.uint8)).astype(np.int64)
-    depth = int(np.cumsum(opens - closes).max(initial=0))
-    if depth > limits.max_depth:
-        raise rejected(f"expected at most {limits.max_depth} levels of lists and objects, found {depth:,}")
-
-
-def _read(root: object, limits: Limits, *, problems: Problems) -> tuple[NamedTiles, RequestOptions]:
+def _read(root: object, limits: Limits, *, index: TileIndex, problems: Problems) -> tuple[NamedTiles, RequestOptions]:
     options = RequestOptions()
-    lists: list[_TileList] = []
-    for name, value in _members(root, "", problems):
+    wanted: list[tuple[str, object]] = []
+    for name, value in members(root, "", problems):
         if name == OPTIONS_KEY:
             options = _options(value, problems)
         elif name.startswith("$"):
             problems.add(pointer(name), f"expected a project or {OPTIONS_KEY}")
         else:
-            lists.extend(_project(value, name, problems))
+            wanted.append((name, value))
+    if isinstance(dict(wanted).get("type"), str):
+        raise rejected(f'expected {{"{AREA_KEY}": GeoJSON, "{YEARS_KEY}": [...]}}, found GeoJSON without years')
+    # A project may be called "aoi" as well; but its members are years, and all GeoJSON has a type.
+    if any(name == AREA_KEY and is_geojson(value) for name, value in wanted):
+        return _area_alone(wanted, limits, index=index, problems=problems), options
+    lists = [one for name, value in wanted for one in _project(value, name, problems)]
     count = sum(len(one.items) for one in lists)
     if count > limits.max_tiles:
         raise rejected(f"expected at most {limits.max_tiles:,} tiles, found {count:,}")
     return _named(lists, problems), options
 
 
+def _area_alone(
+    wanted: list[tuple[str, object]], limits: Limits, *, index: TileIndex, problems: Problems
+) -> NamedTiles:
+    for name, _ in wanted:
+        if name not in {AREA_KEY, YEARS_KEY}:
+            problems.add(pointer(name), f"expected no project beside {AREA_KEY}; make it a request of its own")
+    there = dict(wanted)
+    if YEARS_KEY not in there:
+        problems.add("", f"expected {YEARS_KEY} beside {AREA_KEY}, found none")
+    places = pointer(AREA_KEY), pointer(YEARS_KEY)
+    years = there.get(YEARS_KEY, [FIRST_YEAR])  # any year, as it is a problem already
+    return _area(there[AREA_KEY], years, places=places, limits=limits, index=index, problems=problems)
+
+
+def _area(
+    area: object, years: object, *, places: tuple[str, str], limits: Limits, index: TileIndex, problems: Problems
+) -> NamedTiles:
+    before = problems.total
+    polygons = read_area(area, places[0], limits=limits, problems=problems)
+    wanted = _years(years, places[1], problems)
+    if problems.total > before:
+        return _named([], problems)
+    return tiles_of_area(polygons, wanted, index=index, limits=limits, place=places[0], problems=problems)
+
+
+def _years(years: object, place: str, problems: Problems) -> NDArray[np.int64]:
+    """The years of a list, each once."""
+    items = years if isinstance(years, list) else []
+    if not items:
+        problems.add(place, f"expected a list of years, found {'an empty one' if years == [] else found(years)}")
+    good: set[int] = set()
+    for position, item in enumerate(items):
+        if type(item) is int and FIRST_YEAR <= item <= LAST_YEAR:
+            good.add(item)
+        else:
+            wanted = f"expected a year from {FIRST_YEAR} to {LAST_YEAR} as a number"
+            problems.add(f"{place}/{position}", f"{wanted}, found {found(item)}")
+    return np.array(sorted(good), dtype=np.int64)
+
+
 def _project(value: object, name: str, problems: Problems) -> Iterator[_TileList]:
-    for year_name, content in _members(value, pointer(name), problems):
+    for year_name, content in members(value, pointer(name), problems):
         place = pointer(name, year_name)
         year = 0
         try:
             year = parse_year(year_name)
         except InvalidInput as error:
             problems.add(place, str(error))
-        members = _members(content, place, problems)
-        for key, items in members:
+        inside = members(content, place, problems)
+        for key, items in inside:
             if key == TILES_KEY and isinstance(items, list):
                 yield _TileList(place + pointer(key), year, items)
             elif key == TILES_KEY:
-                problems.add(place + pointer(key), f"expected a list, found {_found(items)}")
+                problems.add(place + pointer(key), f"expected a list, found {found(items)}")
             elif key != IGNORED_KEY:
                 problems.add(place + pointer(key), f"expected {TILES_KEY} or {IGNORED_KEY}")
-        if isinstance(content, _Object) and TILES_KEY not in dict(members):
+        if isinstance(content, JsonObject) and TILES_KEY not in dict(inside):
             problems.add(place, f"expected {TILES_KEY}, found none")
-
-
-def _members(value: object, place: str, problems: Problems) -> list[tuple[str, object]]:
-    if not isinstance(value, _Object):
-        problems.add(place, f"expected an object, found {_found(value)}")
-        return []
-    seen: set[str] = set()
-    for name, _ in value.members:
-        if name in seen:
-            problems.add(place + pointer(name), "expected a name once, found it again at the same level")
-        seen.add(name)
-    return value.members
 
 
 def _named(lists: list[_TileList], problems: Problems) -> NamedTiles:
@@ -199,11 +214,11 @@ def _named(lists: list[_TileList], problems: Problems) -> NamedTiles:
 def _tile(item: object) -> tuple[int, int]:
     if isinstance(item, str):
         return parse_tile_key(item)
-    raise InvalidInput(f"expected a tile such as 1000X871Y, found {_found(item)}")
+    raise InvalidInput(f"expected a tile such as 1000X871Y, found {found(item)}")
 
 
 def _options(value: object, problems: Problems) -> RequestOptions:
-    plain = {name: _plain(member) for name, member in _members(value, pointer(OPTIONS_KEY), problems)}
+    plain = {name: _plain(member) for name, member in members(value, pointer(OPTIONS_KEY), problems)}
     text = json.dumps(plain)
     if len(text) > OPTIONS_CHARACTERS:
         problems.add(pointer(OPTIONS_KEY), f"expected at most {OPTIONS_CHARACTERS:,} characters, found {len(text):,}")
@@ -221,7 +236,7 @@ def _add_faults(error: ValidationError, problems: Problems) -> None:
     faults = error.errors()
     deepest = {fault["loc"][:1] for fault in faults if len(fault["loc"]) > 1}
     for fault in faults:
-        message = f"{fault['msg']}, found {_found(fault['input'])}"
+        message = f"{fault['msg']}, found {found(fault['input'])}"
         if fault["type"] == "too_short" and fault["loc"] in deepest:
             continue  # Pydantic counts only the items that it could read, and tells of the others anyway
         if fault["type"] == "json_invalid":  # the one thing that Python can write as JSON and Pydantic cannot read
@@ -232,25 +247,8 @@ def _add_faults(error: ValidationError, problems: Problems) -> None:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, _Object):
+    if isinstance(value, JsonObject):
         return {name: _plain(member) for name, member in value.members}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value
-
-
-def _found(value: object) -> str:
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, _Object | dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    return json.dumps(value)[:POINTER_CHARACTERS]
-
-
-def _printable(name: str) -> str:
-    cut = name if len(name) <= POINTER_CHARACTERS else name[:POINTER_CHARACTERS] + "..."
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in cut
-    )

@@ -88,6 +88,11 @@ class TileIndex:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def ids(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids x and y of the tiles in these rows, ``(tile,)`` each."""
+        y_tile, x_tile = np.divmod(self.keys[rows], ID_LIMIT)
+        return x_tile, y_tile
+
     def lookup(
         self, x_tiles: NDArray[np.int64], y_tiles: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -383,13 +383,25 @@ def test_a_file_that_is_not_json_is_refused(raw, message):
 
 @pytest.mark.parametrize("raw", [b"[" * 90_000, b'{"a":' * 90_000, b"[" * 90_000 + b"]" * 90_000])
 def test_deep_nesting_is_refused_before_it_is_parsed(raw):
-    assert problems_of(raw) == [("", "expected at most 8 levels of lists and objects, found 90,000")]
+    assert problems_of(raw) == [("", "expected at most 12 levels of lists and objects, found 90,000")]
 
 
 def test_a_flood_of_little_lists_is_refused_before_it_is_parsed():
-    raw = b"[" + b"[]," * 200_000 + b"[]]"
+    raw = b"[" + b"[]," * 300_000 + b"[]]"
 
-    assert problems_of(raw) == [("", "expected at most 100,000 lists and objects, found 200,002")]
+    assert problems_of(raw) == [
+        ("", "expected at most 300,000 positions and other lists of plain values, found 300,001")
+    ]
+
+
+@pytest.mark.parametrize("flood", [b"{}", b"[[]]", b'{"a":{}}'])
+def test_a_flood_of_little_objects_is_refused_before_it_is_parsed(flood):
+    raw = b"[" + b",".join([flood] * 110_000) + b"]"
+
+    ((place, message),) = problems_of(raw)
+
+    assert place == ""
+    assert message.startswith("expected at most 100,000 objects and lists of lists or objects, found ")
 
 
 @pytest.mark.parametrize("name", ["[" * 50, '"' + "{" * 50, "\\" * 7 + '"' + "[" * 50, '["' * 50, "\\"])
@@ -688,7 +700,7 @@ def test_depth_is_that_of_the_parsed_value_whatever_the_names(depth, name):
 
     messages = [message for _, message in problems_of(value)]
 
-    assert any("levels" in message for message in messages) == (depth > 8)
+    assert any("levels" in message for message in messages) == (depth > 12)
 
 
 # The real index
