@@ -1,5 +1,9 @@
 """Pixels through rasterio, and GDAL's errors as ours."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -132,6 +136,70 @@ def test_an_http_status_decides_the_error(status, error):
 
     assert type(raised.value) is error
     assert "secret" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """An image whose blocks lie beyond the first bytes that are fetched with its header."""
+    path = tmp_path_factory.mktemp("large") / "large.tif"
+    pixels = np.random.default_rng(1).random((1, 1024, 1024), dtype=np.float32)
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 1024, "width": 1024, "tiled": True}
+    profile |= {"blockxsize": 256, "blockysize": 256, "compress": "deflate", "crs": "EPSG:4326"}
+    with rasterio.open(path, "w", **profile, transform=Affine(0.001, 0, 0, 0, -0.001, 1)) as dataset:
+        dataset.write(pixels)
+    return path
+
+
+def answers_of(path, within):
+    """A server of a file; ``within(answer)`` says what comes instead of its blocks."""
+    whole = file_answers(path.read_bytes())
+
+    def answer(method, url, headers):
+        first = int(headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        found = whole(method, url, headers)
+        return found if first < 100_000 else within(found)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, AssetCorrupt), (403, Auth), (429, Unavailable), (500, Unavailable), (503, Unavailable)]
+)
+def test_a_status_in_the_middle_of_a_file_decides_the_error_as_at_its_beginning(large, status, error):
+    answer = answers_of(large, lambda _: Answer(status))
+    with serving(answer) as url, pytest.raises(error) as raised:
+        RasterioReader(QUICK).window(f"{url}/within-{status}.tif?sig=secret", Bounds(0.3, 0.3, 0.7, 0.7))
+
+    assert type(raised.value) is error
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("part", [0, 0.5])
+def test_a_connection_that_breaks_in_the_middle_of_a_file_is_unavailable_and_not_a_corrupt_file(large, part):
+    answer = answers_of(large, lambda whole: replace(whole, cut_at=int(len(whole.body) * part)))
+    with serving(answer) as url, pytest.raises(Unavailable):
+        RasterioReader(QUICK).window(f"{url}/broken-{part}.tif", Bounds(0.3, 0.3, 0.7, 0.7))
+
+
+def test_what_goes_wrong_in_another_thread_does_not_decide_here(large, tmp_path):
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(large.read_bytes()[:100_000] + b"\xff" * 4_000_000)
+    reading, done = threading.Event(), threading.Event()
+
+    def refused(_):
+        reading.set()
+        done.wait(10)
+        return Answer(500)
+
+    with serving(answers_of(large, refused)) as url, ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(RasterioReader(QUICK).window, f"{url}/other.tif", Bounds(0.3, 0.3, 0.7, 0.7))
+        reading.wait(10)
+        with pytest.raises(AssetCorrupt):
+            RasterioReader(OPTIONS).window(str(damaged), Bounds(0.3, 0.3, 0.7, 0.7))
+        done.set()
+
+        with pytest.raises(Unavailable):
+            elsewhere.result()
 
 
 def test_nobody_listening_is_unavailable():

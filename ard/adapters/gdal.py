@@ -1,7 +1,9 @@
 """GDAL's configuration, in one place, and its errors as ours."""
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import rasterio
@@ -37,29 +39,52 @@ def read_options(aws: AwsSettings) -> dict[str, str]:
 
 
 @contextmanager
-def gdal_environment(options: Mapping[str, str]) -> Iterator[None]:
-    """GDAL with these options and no credentials of anybody, in the calling thread."""
-    with rasterio.Env(session=DummySession(), **options):
-        yield
+def gdal_environment(options: Mapping[str, str]) -> Iterator[Sequence[str]]:
+    """GDAL with these options and nobody's credentials, in the calling thread; yields its warnings, as they come."""
+    listener, logger = _Listener(), logging.getLogger("rasterio")
+    logger.addHandler(listener)
+    try:
+        with rasterio.Env(session=DummySession(), **options):
+            yield listener.heard
+    finally:
+        logger.removeHandler(listener)
+
+
+class _Listener(logging.Handler):
+    """Keeps what rasterio logs in the thread that made it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.heard.append(record.getMessage())
 
 
 _HTTP_STATUS = re.compile(r"HTTP (?:response code: |error code ?: ?)(\d{3})")
+# A read that fails in the middle raises a mere "Read failed"; why is only in the warnings before it.
+_TRANSFER = re.compile(r"Request for \d+-\d+ failed with response_code=(\d+)")
 _NETWORK = re.compile(r"CURL error|Could not resolve host|Connection|timed out|Timeout|SSL", re.IGNORECASE)
 _UNAUTHORISED = {401, 403}
 _GONE = {404, 410}
 _BUSY = {408, 425, 429}
 _SERVER_ERROR = 500
+_REFUSED = 400
 
 
-def translate(error: RasterioError, href: str) -> ArdError:
-    """The error of ours that a failed open or read means.
+def translate(error: RasterioError, href: str, *, heard: Sequence[str] = ()) -> ArdError:
+    """The error of ours that a failed open or read means; ``heard`` are GDAL's warnings meanwhile.
 
-    GDAL reports HTTP failures only as text behind an error number, so the status is parsed from the chain of messages:
-    the one place in the project where a message decides.
+    GDAL reports HTTP failures only as text behind an error number, so the status is parsed from the chain of messages
+    and from the warnings: the one place in the project where a message decides.
     """
     chain = list(_causes(error))
     text = " | ".join(str(cause) for cause in chain)
-    where = f"{href.partition('?')[0]}: {text.replace(href, 'asset')[:300]}"
+    # GDAL quotes the address, and its last part alone: neither may tell the query, which can be a signature.
+    plain, mark, query = href.partition("?")
+    where = f"{plain}: {text.replace(href, 'asset').replace(mark + query, '')[:300]}"
     if any(isinstance(cause, _err.CPLE_AWSAccessDeniedError | _err.CPLE_AWSInvalidCredentialsError) for cause in chain):
         return Auth(where)
     if any(isinstance(c, _err.CPLE_AWSObjectNotFoundError | _err.CPLE_AWSBucketNotFoundError) for c in chain):
@@ -69,6 +94,9 @@ def translate(error: RasterioError, href: str) -> ArdError:
         return _from_status(int(status[1]), where)
     if _NETWORK.search(text):
         return Unavailable(where)
+    transfers = [found[1] for line in heard if (found := _TRANSFER.search(line))]
+    if transfers:
+        return _from_status(int(transfers[-1]), f"{where}: HTTP {transfers[-1]} within the file")
     return AssetCorrupt(where)
 
 
@@ -77,7 +105,8 @@ def _from_status(status: int, where: str) -> ArdError:
         return Auth(where)
     if status in _GONE:
         return AssetCorrupt(where)
-    if status in _BUSY or status >= _SERVER_ERROR:
+    # A success that failed, or no status at all: the connection broke within the answer.
+    if status in _BUSY or status >= _SERVER_ERROR or status < _REFUSED:
         return Unavailable(where)
     return Transient(where)
 

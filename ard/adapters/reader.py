@@ -29,17 +29,22 @@ class RasterioReader:
         self, href: str, bounds: Bounds, *, margin: int = 0, pixel_size: float | None = None, overviews: bool = True
     ) -> Raster:
         """The pixels of the first band whose areas touch the box; see ``ard.ports.Reader``."""
-        try:
-            with gdal_environment(self._options), rasterio.open(href) as dataset:
-                factor = _coarsening(dataset, pixel_size, overviews=overviews)
-                if factor == 1 or not overviews:
-                    return _read(dataset, bounds, margin, stride=factor)
-                level = dataset.overviews(1).index(factor)
-                resampling = _overview_resampling(dataset)
-                with rasterio.open(href, overview_level=level) as overview:
-                    return _read(overview, bounds, margin, overview=resampling)
-        except RasterioError as error:
-            raise translate(error, href) from error
+        with gdal_environment(self._options) as heard:
+            try:
+                return _window(href, bounds, margin, pixel_size=pixel_size, overviews=overviews)
+            except RasterioError as error:
+                raise translate(error, href, heard=heard) from error
+
+
+def _window(href: str, bounds: Bounds, margin: int, *, pixel_size: float | None, overviews: bool) -> Raster:
+    with rasterio.open(href) as dataset:
+        factor = _coarsening(dataset, pixel_size, overviews=overviews)
+        if factor == 1 or not overviews:
+            return _read(dataset, bounds, margin, stride=factor)
+        level = dataset.overviews(1).index(factor)
+        resampling = _overview_resampling(dataset)
+        with rasterio.open(href, overview_level=level) as overview:
+            return _read(overview, bounds, margin, overview=resampling)
 
 
 def _coarsening(dataset: DatasetReader, pixel_size: float | None, *, overviews: bool) -> int:
