@@ -12,6 +12,7 @@ from ard.adapters.aws import aws_errors, client, error_code
 from ard.adapters.table_items import SCHEMA
 from ard.keys import REQUESTS
 from ard.settings import ProductQueue
+from sandbox.blobs import Blobs
 from sandbox.functions import Functions, FunctionSpec
 
 PREFIX = "ttc-sandbox"
@@ -63,6 +64,7 @@ class Facts:
         tile_index: The tile index to put beside the requests.
         stac_url: The catalogue.
         live_sources: Whether its scenes lie in real buckets.
+        blobs: The store of the Sentinel-1 scenes; None when they are files, or not there.
         local_dests: Folders that requests may write under, besides the outputs bucket.
         git_sha: Of the code.
     """
@@ -70,6 +72,7 @@ class Facts:
     tile_index: Path
     stac_url: str
     live_sources: bool = False
+    blobs: Blobs | None = None
     local_dests: tuple[Path, ...]
     git_sha: str
 
@@ -115,8 +118,11 @@ def create_cloud(functions: Functions, facts: Facts) -> Deployment:
 
 
 def _sentinel_1(facts: Facts) -> dict[str, str]:
-    """Where Sentinel-1 is: the same local catalogue, whose assets need no signature; or, live, where it always is."""
-    return {} if facts.live_sources else {"TTC_S1_STAC_URL": facts.stac_url, "TTC_S1_TOKEN_URL": ""}
+    """Where Sentinel-1 is: in the same local catalogue and a store that wants signatures; live, where it always is."""
+    if facts.live_sources:
+        return {}
+    store = {"TTC_S1_TOKEN_URL": facts.blobs.token_url, "TTC_S1_BLOBS": facts.blobs.url} if facts.blobs else None
+    return {"TTC_S1_STAC_URL": facts.stac_url, **(store or {"TTC_S1_TOKEN_URL": ""})}
 
 
 def _create_queue(name: str, functions: Functions, *, bucket: str) -> QueueUrls:

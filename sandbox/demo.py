@@ -32,7 +32,6 @@ from sandbox.state import State, hold
 from sandbox.supervisor import Options, make_scenes, running
 from sandbox.tiles import DEMO_YEAR, demo_tiles
 
-PRODUCTS = (Product.DEM, Product.S2)
 REQUEST_KEY = f"{REQUESTS}demo.json"
 
 _TAKEN_IN_SECONDS = 60.0
@@ -74,7 +73,7 @@ def _demonstrate(options: Options, console: Console) -> None:
     folder, tiles = options.folder, demo_tiles()
     spoilt = tiles[0]
     console.print(f"[bold]1. Scenes[/] around {spoilt.lon:.2f}, {spoilt.lat:.2f}, kept in {_shown(options.scenes)}")
-    console.print("   (Sentinel-2 takes a minute the first time)")
+    console.print("   (Sentinel's take a minute or two the first time)")
     made = make_scenes(options)
     late = announce_late_scene(made[0], spoilt, folder / "late")
     console.print("[bold]2. Sandbox[/]: a local AWS, a catalogue, and the functions of infra/functions.json")
@@ -130,7 +129,7 @@ def _control(state: State) -> str:
 def _drop_request(state: State, tiles: Sequence[str]) -> None:
     request = {
         "demo": {str(DEMO_YEAR): {"missing_tiles": list(tiles)}},
-        "$options": {"products": [str(product) for product in PRODUCTS], "label": "demo"},
+        "$options": {"label": "demo"},
     }
     s3 = client("s3", state.environment["TTC_CONTROL_REGION"])
     with aws_errors(f"s3://{_control(state)}/{REQUEST_KEY}"):

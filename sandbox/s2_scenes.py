@@ -4,25 +4,21 @@ What is in it stands in ``sandbox.s2_plan``, case by case; what is true of it sa
 """
 
 import hashlib
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 
 from ard.errors import InvalidInput
 from ard.grid import Bounds
 from ard.tile import Tile
+from sandbox.made import WIDEST_DEGREES, box_round, in_processes, middle_tile
 from sandbox.s2_granules import Granule, granules_over, neighbours, zone_of
 from sandbox.s2_items import collection
 from sandbox.s2_plan import BORDER_SHOTS, C1, L2A, Keeps, Shot, shot_of, shots_of
 from sandbox.s2_products import Cut, Product, write_product
 from sandbox.s2_sky import is_cloud
 from sandbox.s2_surface import reflectance
-from sandbox.scenes import FILLED_BEYOND_TILES_DEGREES, json_text, write_text
+from sandbox.scenes import json_text, write_text
 
 __all__ = ["is_cloud", "reflectance", "write_s2_scenes", "write_zone_border_scenes"]
 
@@ -30,8 +26,6 @@ __all__ = ["is_cloud", "reflectance", "write_s2_scenes", "write_zone_border_scen
 GENERATOR_VERSION = 1
 
 _SCREENED_DEGREES = 150 / 360  # from a tile's centre: what the screening of clouds looks at
-_WIDEST_DEGREES = 1.0
-_MOST_WORKERS = 4  # each takes up to 0.8 GB
 _SWATH_SLOPE, _STRIP_SLOPE = 0.19, 0.17  # of the satellite's track, against north and against east
 
 
@@ -55,11 +49,11 @@ def write_s2_scenes(folder: Path, tiles: Sequence[Tile], *, year: int, base_href
     Raises:
         InvalidInput: There are no tiles, or they lie too far apart.
     """
-    box = _box(tiles)
+    box = box_round(tiles)
     granules = granules_over(box, zone=zone_of((box.west + box.east) / 2))
     screened = box.buffered(_SCREENED_DEGREES - (tiles[0].grid(10).bounds.east - tiles[0].lon))
     around = neighbours(granules, screened)
-    middle = _middle_tile(tiles)
+    middle = middle_tile(tiles)
     places = [(shot, (*granules, *around) if shot.neighbours else granules) for shot in shots_of(year)]
     return _write(
         folder,
@@ -88,9 +82,9 @@ def write_zone_border_scenes(folder: Path, tile: Tile, *, year: int, base_href: 
         InvalidInput: The tile is further than a degree from a zone line.
     """
     line = round(tile.lon / 6) * 6
-    if abs(tile.lon - line) > _WIDEST_DEGREES:
+    if abs(tile.lon - line) > WIDEST_DEGREES:
         raise InvalidInput(f"expected a tile within a degree of a UTM zone line, found {tile}")
-    box = _box([tile])
+    box = box_round([tile])
     products: list[tuple[Shot, Granule, Cut | None]] = []
     for shot in BORDER_SHOTS:
         halved = shot == shot_of("both_halves")
@@ -98,22 +92,6 @@ def write_zone_border_scenes(folder: Path, tile: Tile, *, year: int, base_href: 
             cut = Cut(sign, 0.0, sign * line) if halved else None
             products += [(shot, granule, cut) for granule in granules_over(box, zone=zone)]
     return _write(folder, products, box=box, year=year, base_href=base_href)
-
-
-def _box(tiles: Sequence[Tile]) -> Bounds:
-    """What the bands must hold."""
-    if not tiles:
-        raise InvalidInput("expected tiles to make scenes for, found none")
-    wests, souths, easts, norths = zip(*(tile.grid(10).bounds for tile in tiles), strict=True)
-    box = Bounds(min(wests), min(souths), max(easts), max(norths)).buffered(FILLED_BEYOND_TILES_DEGREES)
-    if max(box.east - box.west, box.north - box.south) > _WIDEST_DEGREES:
-        raise InvalidInput(f"expected tiles within {_WIDEST_DEGREES:g} degree of each other, found them over {box}")
-    return box
-
-
-def _middle_tile(tiles: Sequence[Tile]) -> Tile:
-    lon, lat = (sum(values) / len(tiles) for values in zip(*((tile.lon, tile.lat) for tile in tiles), strict=True))
-    return min(tiles, key=lambda tile: ((tile.lon - lon) ** 2 + (tile.lat - lat) ** 2, tile.y, tile.x))
 
 
 def _cut(keeps: Keeps, tile: Tile) -> Cut | None:
@@ -145,14 +123,9 @@ def _write(
     if marker.is_file() and items_path.is_file() and marker.read_text() == made:
         return items_path
     marker.unlink(missing_ok=True)
-    # Spawned, not forked: a process with threads, as the sandbox is, must not fork. Squares together, so that a
-    # process seldom makes the ground of more than one.
+    # Squares together, so that a process seldom makes the ground of more than one.
     order = sorted(range(len(jobs)), key=lambda index: (jobs[index].granule, index))
-    workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(jobs))
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    ) as pool:
-        items = dict(zip(order, pool.map(write_product, [jobs[index] for index in order]), strict=True))
+    items = dict(zip(order, in_processes(write_product, [jobs[index] for index in order]), strict=True))
     for name in (L2A, C1):
         write_text(folder / name / "collection.json", json_text(collection(name, base=base)))
     features = [items[index] for index in range(len(jobs))]
@@ -164,10 +137,3 @@ def _write(
 def _digest(jobs: Sequence[Product]) -> str:
     values = [repr(astuple(replace(job, folder=Path()))) for job in jobs]
     return hashlib.sha256(json_text(values).encode()).hexdigest()
-
-
-def _end_with_parent() -> None:
-    """Have this process end when its parent has, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -13,6 +13,7 @@ from types import FrameType
 
 from ard.errors import InvalidInput, Unavailable
 from ard.settings import WorkerSettings
+from sandbox.blobs import Blobs, serve_blobs
 from sandbox.catalogue import CatalogName, serve_catalogue
 from sandbox.cloud import Deployment, Facts, create_cloud
 from sandbox.engine import EngineName, start_engine
@@ -20,6 +21,8 @@ from sandbox.environment import enter, local_aws, machine_environment
 from sandbox.functions import FUNCTIONS, ROOT, FunctionSpec, read_functions
 from sandbox.poller import Feeder, Say, Source, feed_from_queue, feed_on_schedule
 from sandbox.runtime import Worker, WorkerSpec
+from sandbox.s1_items import COLLECTION
+from sandbox.s1_scenes import write_s1_scenes
 from sandbox.s2_scenes import write_s2_scenes
 from sandbox.scenes import write_dem_scenes
 from sandbox.state import RunningFunction, RunningQueue, State, hold, read_state, running_pid, write_state
@@ -81,13 +84,21 @@ def running(options: Options, say: Say) -> Iterator[State]:
         options.logs.mkdir(exist_ok=True)
         index = options.folder / "tiles.parquet"
         write_index(index)
-        stac_url = stack.enter_context(_catalogue(options))
+        blobs = _blobs(options, stack)
+        stac_url = stack.enter_context(_catalogue(options, blobs))
         endpoint = stack.enter_context(start_engine(options.engine, options.folder / "aws" / options.engine))
         local = local_aws(endpoint, functions.home_region)
         enter(local)
         out = options.folder / "out"
         live = options.catalog == "earth-search"
-        facts = Facts(tile_index=index, stac_url=stac_url, live_sources=live, local_dests=(out,), git_sha=_git_sha())
+        facts = Facts(
+            tile_index=index,
+            stac_url=stac_url,
+            live_sources=live,
+            blobs=blobs,
+            local_dests=(out,),
+            git_sha=_git_sha(),
+        )
         deployment = create_cloud(functions, facts)
         fed = [_feed(function, deployment, endpoint, options, say) for function in functions.functions]
         stack.callback(_stop, [feeder for _, feeder in fed if feeder is not None])
@@ -192,17 +203,29 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _catalogue(options: Options) -> AbstractContextManager[str]:
+def _blobs(options: Options, stack: ExitStack) -> Blobs | None:
+    """The store of the made-up Sentinel-1 scenes, where there are any."""
+    if options.catalog != "local":
+        return None
+    return stack.enter_context(serve_blobs({COLLECTION: options.scenes / "s1" / COLLECTION}))
+
+
+def _catalogue(options: Options, blobs: Blobs | None) -> AbstractContextManager[str]:
     if options.catalog == "earth-search":
         return nullcontext(str(WorkerSettings.model_fields["stac_url"].default))
-    return serve_catalogue(*make_scenes(options), *options.items, log=options.logs / "catalogue.log")
+    made = make_scenes(options, blobs_url=blobs.url if blobs else None)
+    return serve_catalogue(*made, *options.items, log=options.logs / "catalogue.log")
 
 
-def make_scenes(options: Options) -> list[Path]:
-    """The files of the made-up scenes' items, the DEM's first; what was made before is found again."""
+def make_scenes(options: Options, *, blobs_url: str | None = None) -> list[Path]:
+    """The files of the made-up scenes' items, the DEM's first; what was made before is found again.
+
+    Sentinel-1's are in the store at ``blobs_url``, else files.
+    """
     made = [write_dem_scenes(options.scenes, index_tiles())]
     if options.catalog == "local":
         made.append(write_s2_scenes(options.scenes / "s2", demo_tiles(), year=DEMO_YEAR))
+        made.append(write_s1_scenes(options.scenes / "s1", demo_tiles(), year=DEMO_YEAR, base_href=blobs_url))
     return made
 
 
