@@ -1,4 +1,4 @@
-"""What a job will cost: the seed's averages until a deployment has a history of its own. US dollars."""
+"""What a job will cost (US dollars) and how long it takes, by averages: the seed's or a deployment's own."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -36,28 +36,87 @@ HIGH_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Average:
+    """How long one task of a product takes: the mean, and the range most tasks lie in; ``source`` says who says so."""
+
+    seconds: float
+    low_seconds: float
+    high_seconds: float
+    source: str
+
+
+SEED: Mapping[Product, Average] = MappingProxyType(
+    {
+        product: Average(
+            seconds=seconds,
+            low_seconds=seconds * LOW_FACTOR,
+            high_seconds=seconds * HIGH_FACTOR,
+            source=SEED_AVERAGES,
+        )
+        for product, seconds in SECONDS.items()
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductEstimate:
-    """What the tasks of one product are expected to use."""
+    """What the tasks of one product are expected to use, and what that costs.
+
+    Attributes:
+        average: Of one task.
+        duration_seconds: From the first task's start to the last one's end, when so many run at once as the product's
+            queue allows.
+    """
 
     product: Product
     tasks: int
-    seconds: float
+    average: Average
     memory_mb: int
+    max_concurrency: int
+    duration_seconds: float
     gb_seconds: float
     transfer_gb: float
     requests: int
+    low_usd: float
     usd: float
+    high_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A job's expected cost and the range it should lie in; ``source`` says whose averages it is made from."""
+    """A job's expected cost and the range it should lie in, product by product."""
 
     products: tuple[ProductEstimate, ...]
-    low_usd: float
-    expected_usd: float
-    high_usd: float
-    source: str
+
+    @property
+    def low_usd(self) -> float:
+        """What it costs if all goes well."""
+        return sum(product.low_usd for product in self.products)
+
+    @property
+    def expected_usd(self) -> float:
+        """What it should cost."""
+        return sum(product.usd for product in self.products)
+
+    @property
+    def high_usd(self) -> float:
+        """What it may cost: the number that caps are compared with."""
+        return sum(product.high_usd for product in self.products)
+
+    @property
+    def source(self) -> str:
+        """Whose averages it is made from: one name, or each with its products."""
+        products: dict[str, list[str]] = {}
+        for product in self.products:
+            products.setdefault(product.average.source, []).append(product.product)
+        if len(products) == 1:
+            return next(iter(products))
+        return ", ".join(f"{source} ({', '.join(names)})" for source, names in products.items())
+
+    @property
+    def duration_seconds(self) -> float:
+        """How long the job takes: as long as its slowest product, since each has functions of its own."""
+        return max((product.duration_seconds for product in self.products), default=0.0)
 
     @property
     def gb_seconds(self) -> float:
@@ -81,40 +140,55 @@ def compute_usd(gb_seconds: float) -> float:
 
 
 def estimate(
-    tasks: Mapping[Product, int], *, memory_mb: Mapping[Product, int], abroad: Collection[Product] = ()
+    tasks: Mapping[Product, int],
+    *,
+    memory_mb: Mapping[Product, int],
+    max_concurrency: Mapping[Product, int],
+    averages: Mapping[Product, Average] = SEED,
+    abroad: Collection[Product] = (),
 ) -> Estimate:
-    """The cost of so many tasks per product, by the seed's averages at the functions' memory.
+    """The cost of so many tasks per product.
 
     Args:
         tasks: How many tasks of each product.
         memory_mb: The memory of each product's function.
+        max_concurrency: How many tasks of each product may run at once.
+        averages: How long a task of each product takes at that memory.
         abroad: Products that are made in another region than they are written to.
     """
-    products = tuple(
-        _of_product(product, count, memory_mb=memory_mb[product], abroad=product in abroad)
-        for product, count in sorted(tasks.items())
-    )
-    expected = sum(product.usd for product in products)
     return Estimate(
-        products=products,
-        low_usd=expected * LOW_FACTOR,
-        expected_usd=expected,
-        high_usd=expected * HIGH_FACTOR,
-        source=SEED_AVERAGES,
+        products=tuple(
+            _of_product(
+                product,
+                count,
+                average=averages[product],
+                memory_mb=memory_mb[product],
+                max_concurrency=max_concurrency[product],
+                abroad=product in abroad,
+            )
+            for product, count in sorted(tasks.items())
+        )
     )
 
 
-def _of_product(product: Product, tasks: int, *, memory_mb: int, abroad: bool) -> ProductEstimate:
-    gb_seconds = tasks * SECONDS[product] * memory_mb / 1024
+def _of_product(
+    product: Product, tasks: int, *, average: Average, memory_mb: int, max_concurrency: int, abroad: bool
+) -> ProductEstimate:
+    gb_seconds = tasks * average.seconds * memory_mb / 1024
     transfer_gb = tasks * OUTPUT_GB[product] if abroad else 0.0
     transfer_usd = transfer_gb * USD_PER_GB_BETWEEN_REGIONS
+    usd = compute_usd(gb_seconds) + tasks * USD_OF_REQUESTS_PER_TASK + transfer_usd
     return ProductEstimate(
         product=product,
         tasks=tasks,
-        seconds=SECONDS[product],
+        average=average,
         memory_mb=memory_mb,
+        max_concurrency=max_concurrency,
+        duration_seconds=average.seconds * max(1.0, tasks / max_concurrency) if tasks else 0.0,
         gb_seconds=gb_seconds,
         transfer_gb=transfer_gb,
         requests=tasks * REQUESTS_PER_TASK,
-        usd=compute_usd(gb_seconds) + tasks * USD_OF_REQUESTS_PER_TASK + transfer_usd,
+        low_usd=usd * average.low_seconds / average.seconds,
+        usd=usd,
+        high_usd=usd * average.high_seconds / average.seconds,
     )

@@ -16,7 +16,17 @@ def data_key(year: int, tile: Tile, *, name: str, sha256: str, suffix: str) -> s
 
 def legacy_key(year: int, tile: Tile, *, kind: str) -> str:
     """A hickle file of the legacy layout; ``kind`` such as ``misc/dem_`` or ``s2_10/``."""
-    return f"{year}/raw/{tile.x}/{tile.y}/raw/{kind}{tile.key}.hkl"
+    return f"{legacy_column_prefix(year, tile.x)}{tile.y}/raw/{kind}{tile.key}.hkl"
+
+
+def column_prefix(year: int, x_tile: int) -> str:
+    """What the keys of all outputs of one column of tiles, those of one x, begin with."""
+    return f"{year}/ard/{x_tile}/"
+
+
+def legacy_column_prefix(year: int, x_tile: int) -> str:
+    """What the keys of the legacy layout of one column of tiles begin with."""
+    return f"{year}/raw/{x_tile}/"
 
 
 REQUESTS = "requests/"  # in the control bucket: where requests are dropped
@@ -66,4 +76,4 @@ def resolve_href(from_key: str, href: str) -> str:
 
 
 def _folder(year: int, tile: Tile) -> str:
-    return f"{year}/ard/{tile.x}/{tile.y}"
+    return f"{column_prefix(year, tile.x)}{tile.y}"

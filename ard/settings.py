@@ -62,6 +62,12 @@ class ControlSettings(TableSettings):
     default_dest: Dest
     allowed_dests: tuple[Dest, ...] = Field(description="JSON list: requests may write under these destinations only.")
     dest_region: str | None = None
+    max_cost_usd: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Jobs that may cost more wait for approval."
+    )
+    queue_limit: int = Field(
+        default=50_000, ge=1, description="Messages in a product's queue above which further chunks of jobs wait."
+    )
 
 
 class WorkerSettings(BaseSettings):

@@ -1,10 +1,9 @@
 """A chunk of a job becomes rows and messages."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from ard.adapters.outputs import Output, find
+from ard.adapters.outputs import Output
 from ard.adapters.queues import Outgoing
 from ard.errors import InvalidInput
 from ard.keys import plan_key
@@ -12,10 +11,9 @@ from ard.rows import ChunkRow, Command, JobRow, TaskRow, queued_row
 from ard.states import State
 from ard.task import TileTask
 from ard.transitions import QUEUED_PATIENCE_SECONDS
+from producer.existing import look_at
 from producer.plan import read_chunk
 from producer.services import Services, find_job
-
-_LOOKED_FOR_SIDE_BY_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +35,8 @@ def send_chunk(job_id: str, number: int, *, services: Services) -> SentChunk | N
         Unavailable: Something cannot be asked; "could not check" is never "missing".
         Auth: Something refuses.
     """
-    job, chunk = find_job(services.table, job_id), services.table.chunk(job_id, number)
-    if job.command is not Command.OPEN or (chunk is not None and chunk.sent):
+    job = job_to_send(job_id, number, services=services)
+    if job is None:
         return None
     tasks = planned_tasks(job, number, services=services)
     outputs: Sequence[Output | None] = [None] * len(tasks) if job.overwrite else find_outputs(tasks, services=services)
@@ -51,8 +49,23 @@ def send_chunk(job_id: str, number: int, *, services: Services) -> SentChunk | N
     return SentChunk(tasks=len(tasks), messages=sent)
 
 
+def job_to_send(job_id: str, number: int, *, services: Services) -> JobRow | None:
+    """The job of a chunk that is to be sent; None when it was sent, or its job is not open.
+
+    Raises:
+        InvalidInput: There is no such job.
+        Unavailable: The table cannot be asked.
+        Auth: The table refuses.
+    """
+    job, chunk = find_job(services.table, job_id), services.table.chunk(job_id, number)
+    return None if job.command is not Command.OPEN or (chunk is not None and chunk.sent) else job
+
+
 def planned_tasks(job: JobRow, number: int, *, services: Services) -> list[TileTask]:
     """The tasks of a chunk, from the job's plan.
+
+    The whole plan is read for each chunk: 11 MB for a million scattered tiles, 0.2 s within the region beside the
+    chunk's 3,000 writes. A ranged read would take two more round trips to save the most of that.
 
     Raises:
         InvalidInput: There is no plan, or no such chunk in it.
@@ -95,9 +108,7 @@ def find_outputs(tasks: Sequence[TileTask], *, services: Services) -> list[Outpu
         Unavailable: An output could not be checked.
         Auth: The store refuses.
     """
-    store = services.open_store(tasks[0].dest)
-    with ThreadPoolExecutor(_LOOKED_FOR_SIDE_BY_SIDE) as pool:
-        return list(pool.map(lambda task: find(task, store), tasks))
+    return [look.output for look in look_at(tasks, services.open_store(tasks[0].dest))]
 
 
 def _first_row(task: TileTask, output: Output | None, *, job: JobRow, now: float) -> TaskRow:

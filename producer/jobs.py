@@ -17,10 +17,13 @@ from ard.shards import shard_count
 from ard.task import ChunkMessage
 from ard.transitions import PATIENCE_SECONDS, QUEUED_PATIENCE_SECONDS
 from producer.deployment import complete_options, estimate_of
+from producer.history import averages
 from producer.plan import Plan, plan_bytes, plan_of
 from producer.request import DEFAULT_LIMITS, Problems, TileRequest
 from producer.services import Services, find_job
 
+# What a chunk waits for each one before it, until reconcile sends it again: eight are expanded at once, a minute each.
+_TURN_SECONDS = 10.0
 _SIDE_BY_SIDE = 8
 _RESENT_AT_ONCE = 500
 
@@ -60,7 +63,8 @@ def start_job(request: TileRequest, *, services: Services, request_key: str, now
         Auth: One of them refuses.
     """
     plan = checked_plan(request, services=services)
-    estimate = estimate_of(plan, settings=services.settings)
+    past = averages(services.table, settings=services.settings)
+    estimate = estimate_of(plan, settings=services.settings, averages=past)
     job_id = services.table.claim_digest(plan.digest, plan.job_id)
     _keep_plan(plan, job_id, services=services)
     wanted = job_row(plan, job_id, estimate=estimate, request_key=request_key, now=now)
@@ -87,7 +91,7 @@ def checked_plan(request: TileRequest, *, services: Services) -> Plan:
 
 
 def job_row(plan: Plan, job_id: str, *, estimate: Estimate, request_key: str, now: float) -> JobRow:
-    """The first row of a plan's job: it waits for approval when it may cost more than the request allows."""
+    """The first row of a plan's job: it waits for approval when it may cost more than its cap."""
     options = plan.request.options
     dear = options.max_cost_usd is not None and estimate.high_usd > options.max_cost_usd
     return JobRow(
@@ -148,7 +152,7 @@ def _unsent_chunks(job: JobRow, *, services: Services, now: float) -> list[int]:
     """The chunks that have no rows and messages yet, each with a row of its own from now on."""
     there = {chunk.number: chunk for chunk in services.table.chunks(job.job_id)}
     missing = [
-        ChunkRow(job_id=job.job_id, number=number, check_after=now + PATIENCE_SECONDS)
+        ChunkRow(job_id=job.job_id, number=number, check_after=now + PATIENCE_SECONDS + number * _TURN_SECONDS)
         for number in range(job.chunks)
         if number not in there
     ]

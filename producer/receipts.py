@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ard.cost import Estimate
 from ard.product import Format, Product
-from ard.rows import Command
+from ard.rows import Command, JobRow
 from ard.states import State
 from producer.jobs import Resumed, Started
 from producer.request import RequestRejected, TileRequest
 
+_SMALL_SUM_USD = 0.1
 HOW_TO_FIX = (
     "Correct what is listed and drop the file again, under any name. Nothing was started. "
     'Tiles that are not in the tile index can be left out with {"$options": {"on_unknown_tile": "skip"}}.'
@@ -47,7 +48,10 @@ class EstimatedCost(_Answer):
 
 
 class Receipt(_Answer):
-    """A request that is a job. ``status`` is ``existing`` when another request brought the same content first."""
+    """A request that is a job.
+
+    ``status`` is ``existing`` when another request brought the same content first; ``held`` says why nothing runs.
+    """
 
     version: Literal[1] = 1
     kind: Literal["receipt"] = "receipt"
@@ -57,6 +61,7 @@ class Receipt(_Answer):
     job_id: str
     status: Literal["created", "existing"]
     command: Command
+    held: str | None
     created_at: datetime
     dest: str
     formats: tuple[Format, ...]
@@ -91,6 +96,7 @@ class Submission(_Answer):
     job_id: str
     status: Literal["created", "existing"]
     command: Command
+    held: str | None
     dest: str
     tasks: dict[Product, int]
     chunks_sent: int
@@ -123,6 +129,7 @@ def receipt(started: Started, request: TileRequest, *, key: str, version: str | 
         job_id=job.job_id,
         status="created" if first else "existing",
         command=job.command,
+        held=why_held(job, started.estimate),
         created_at=_moment(job.created_at),
         dest=job.dest,
         formats=job.formats,
@@ -155,6 +162,7 @@ def submission(started: Started, *, counts: Mapping[State, int] | None, finished
         job_id=job.job_id,
         status="created" if started.created else "existing",
         command=job.command,
+        held=why_held(job, started.estimate),
         dest=job.dest,
         tasks=dict(job.totals),
         chunks_sent=started.chunks_sent,
@@ -191,6 +199,28 @@ def estimated_cost(estimate: Estimate) -> EstimatedCost:
         high_usd=round(estimate.high_usd, 4),
         source=estimate.source,
     )
+
+
+def why_held(job: JobRow, estimate: Estimate) -> str | None:
+    """Why a job does not run, for a person; None when nothing holds it."""
+    match job.command:
+        case Command.AWAITING_APPROVAL:
+            return over_cap(estimate.high_usd, job.max_cost_usd)
+        case Command.PAUSED | Command.CANCELLED:
+            return f"The job is {job.command}."
+        case Command.OPEN:
+            return None
+
+
+def over_cap(high_usd: float, cap_usd: float | None) -> str:
+    """Why a job waits for approval; the cap is the request's or, when that is lower or alone, the deployment's."""
+    cap = "its cap" if cap_usd is None else f"its cap of {dollars(cap_usd)}"
+    return f"The job may cost up to {dollars(high_usd)}, more than {cap}: it waits until somebody approves it."
+
+
+def dollars(usd: float) -> str:
+    """US dollars to the cent, small sums to the hundredth of one."""
+    return f"${usd:,.2f}" if usd == 0 or usd >= _SMALL_SUM_USD else f"${usd:,.4f}"
 
 
 def next_commands(job_id: str, command: Command) -> list[str]:

@@ -68,17 +68,21 @@ def connect(settings: ControlSettings, aws: AwsSettings) -> Services:
     )
 
 
+class NoSuchJob(InvalidInput):
+    """There is no job of that name."""
+
+
 def find_job(table: StatusTable, job_id: str) -> JobRow:
     """A job's row.
 
     Raises:
-        InvalidInput: There is none.
+        NoSuchJob: There is none.
         Unavailable: The table cannot be asked.
         Auth: The table refuses.
     """
     job = table.job(job_id)
     if job is None:
-        raise InvalidInput(f"expected a job, found none called {job_id}")
+        raise NoSuchJob(f"expected a job, found none called {job_id}")
     return job
 
 

@@ -26,7 +26,14 @@ NOW = 1_700_000_000.0
 REGION = "us-west-2"
 DEST = "s3://tof-output/ttc"
 BUCKET = "control"
-CALLS = {"put_item", "get_item", "send_message_batch", "get_paginator"}
+CALLS = {
+    "change_message_visibility",
+    "get_item",
+    "get_paginator",
+    "get_queue_attributes",
+    "put_item",
+    "send_message_batch",
+}
 
 
 class Crash(BaseException):

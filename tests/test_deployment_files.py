@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ard.settings import ControlSettings, TableSettings, WorkerSettings
+from ard.product import Product
+from ard.settings import AwsSettings, ControlSettings, TableSettings, WorkerSettings
+from producer.lithops_config import read_backends, worker_environment
+from tests.producing import make_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTIONS = json.loads((ROOT / "infra" / "functions.json").read_text())
@@ -81,3 +84,28 @@ def test_lithops_takes_its_configurations(name, tmp_path):
         "usw2": {"backend": "aws_lambda", "storage": "aws_s3", "region": "us-west-2", "runtime": "ttc-loaders-dev"},
     }
     assert loaded == expected[name]
+
+
+def workers():
+    return [function for function in functions() if function["handler"].startswith("consumers.")]
+
+
+@pytest.mark.parametrize("function", workers(), ids=lambda function: function["name"])
+def test_lithops_has_a_configuration_for_every_workers_region_that_gives_it_its_time(function):
+    files = [ROOT / ".lithops" / f"config.{name}.yaml" for name in ("euc1", "usw2")]
+
+    (backend,) = [one for one in read_backends(files, aws=AwsSettings()) if one.region == function["region"]]
+
+    assert function["timeout_seconds"] <= backend.seconds < backend.config["aws_lambda"]["runtime_timeout"] <= 900
+
+
+@pytest.mark.parametrize("function", workers(), ids=lambda function: function["name"])
+def test_lithops_can_tell_a_worker_whatever_its_function_is_told_but_secrets(function):
+    product = Product(function["name"])
+    told = WorkerSettings(**{name: field.default for name, field in WorkerSettings.model_fields.items()}).model_copy(
+        update={"dem_compat": "legacy", "dest_region": "us-west-2"}
+    )
+
+    names = set(worker_environment(product, settings=make_settings([product]), worker=told))
+
+    assert set(function["environment"]) - {"TTC_S1_SUBSCRIPTION_KEY"} <= names

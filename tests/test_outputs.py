@@ -17,7 +17,7 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import RasterExtension
 from rio_cogeo.cogeo import cog_validate
 
-from ard.adapters.outputs import find, publish
+from ard.adapters.outputs import find, look, publish
 from ard.adapters.store import Store
 from ard.errors import InvalidInput, InvalidProduct, Transient, Unavailable
 from ard.settings import AwsSettings
@@ -181,6 +181,29 @@ def test_an_unreadable_item_is_no_output(content):
     store.put(ITEM, content)
 
     assert find(make_task(), store) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda item: item.update(assets={}),
+        lambda item: item["properties"].update({"ttc:formats": 1}),
+        lambda item: item["properties"].pop("ttc:job_id"),
+        lambda item: item["assets"]["dem"].pop("file:checksum"),
+        lambda item: item["assets"]["dem"].update({"href": "../../../../../../x"}),
+    ],
+    ids=["no assets", "odd formats", "no job", "no checksum", "an address beyond the destination"],
+)
+def test_an_item_that_is_not_whole_is_no_output(change):
+    store, task = Store.in_memory(), make_task()
+    publish(make_dem(), task, store, provenance=make_provenance(), still_ours=lambda: None)
+    item = json.loads(store.get(ITEM))
+    change(item)
+
+    store.put(ITEM, json.dumps(item).encode())
+
+    assert find(task, store) is None
+    assert look(task, store).damage == f"{ITEM}: not an item of an output"
 
 
 class _FailingStore(Store):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from ard.adapters.console import Exit
 from ard.errors import InvalidInput, Unavailable
 from ard.product import Product
 from ard.rows import Command
@@ -22,9 +23,13 @@ from ard.states import State
 from producer.cli import app
 from producer.expansion import send_chunk
 from producer.following import follow, write_report
+from producer.options import EXIT_CODES
 from producer.services import read_index
+from tests.factories import make_job, make_row, make_task
+from tests.outputs import change_content, put_output
 from tests.producing import DEST, NOW, make_tiles, mocked_world
 
+PRODUCTS = ["--products", "dem"]
 REQUEST = {"gha": {"2023": {"missing_tiles": ["1X2Y", "2X4Y", "2X4Y"], "all_tiles": []}}}
 
 
@@ -52,13 +57,30 @@ def only_job(world):
     return job
 
 
+def planned(x, y, **overrides):
+    """A task of the request."""
+    return make_task(x_tile=x, y_tile=y, dest=DEST, **overrides)
+
+
+def row_of(result, product):
+    """The plan's line of a product, single spaced."""
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith(f" {product} "))
+    return " ".join(line.split())
+
+
+def next_commands(result, tmp_path):
+    """What a command says to type next, the folder of the request files left out."""
+    said = (line.removeprefix("next: ") for line in result.stderr.splitlines() if line.startswith("next: "))
+    return [line.replace(f"{tmp_path}/", "") for line in said]
+
+
 def test_submit_starts_the_job_and_says_how_to_follow_it(run, world):
     result = run("submit", "REQUEST", "--yes")
 
     job = only_job(world)
     assert result.stdout == f"{job.job_id}  created\ntracker status --job {job.job_id}\n"
-    assert "Tiles    2   duplicates 1" in result.stderr
-    assert "by seed averages" in result.stderr
+    assert "Tiles     requested 3   duplicates 1   unknown 0" in result.stderr
+    assert "seed averages" in result.stderr
     assert result.exit_code == 0
     assert set(world.chunk_messages()) == {0}
 
@@ -173,10 +195,199 @@ def test_plan_says_what_the_job_would_be_and_starts_nothing(run, world):
     result = run("plan", "REQUEST", "--products", "dem")
 
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0].startswith("Job      2023-2t-")
-    assert " dem      eu-central-1             2           0       9   1024" in result.stdout
+    assert row_of(result, "dem") == "dem eu-central-1 2 0 0 2 9 1024 100 9 s $0.0005 (0.0002 to 0.0009) seed averages"
+    assert "Tasks     2 tiles x 1 product = 2\nOutputs   complete 0 (verified by size)" in result.stdout
+    assert "Cap       none" in result.stdout
+    assert result.stderr.splitlines()[-2] == "Nothing was started."
     assert not world.services.table.jobs(10)
     assert world.services.control.list("") == {}
+
+
+def test_a_plan_counts_what_is_complete_product_by_product_and_costs_only_the_rest(run, world):
+    for task in (planned(1, 2), planned(2, 4)):
+        put_output(world.outputs, task)
+    put_output(world.outputs, planned(1, 2, product=Product.S1), without=("s1",))
+
+    result = run("plan", "REQUEST")
+
+    assert row_of(result, "dem") == "dem eu-central-1 2 2 0 0 9 1024 100 - $0.00 (0.00 to 0.00) seed averages"
+    assert row_of(result, "s1") == "s1 eu-central-1 2 0 1 2 14 1024 100 14 s $0.0006 (0.0003 to 0.0011) seed averages"
+    assert "Outputs   complete 2 (verified by size)   damaged 1   to run 2" in result.stdout
+    assert "damaged   2023/1X2Y/s1: 2023/ard/1/2/s1_" in result.stdout
+    assert "as s1 takes: 2 tasks of 14 s, at most 100 at once in eu-central-1" in result.stdout
+
+
+def test_a_plan_ends_with_the_command_that_starts_it(run, tmp_path):
+    result = run("plan", "REQUEST", "--products", "dem", "--no-overwrite", "--max-cost", "15", "--json")
+
+    expected = "producer submit request.json --products dem --no-overwrite --max-cost 15.0"
+    assert next_commands(result, tmp_path) == [expected]
+    assert [command.replace(f"{tmp_path}/", "") for command in json.loads(result.stdout)["next"]] == [expected]
+
+
+def test_a_plan_of_what_is_all_there_has_nothing_to_start(run, world):
+    for task in (planned(1, 2), planned(2, 4)):
+        put_output(world.outputs, task)
+
+    result = run("plan", "REQUEST", "--products", "dem")
+
+    assert result.exit_code == 0
+    assert "Duration  none: there is nothing to run" in result.stdout
+    assert result.stderr == "Nothing is left to make. Nothing was started.\n"
+
+
+def test_a_plan_of_a_job_that_exists_says_how_to_make_what_is_left_as_a_new_one(run, world, tmp_path):
+    run("submit", "REQUEST", "--yes", "--label", "first")
+    job = only_job(world)
+
+    result = run("plan", "REQUEST")
+
+    assert result.stdout.startswith(f"Job       {job.job_id}   exists already, open\n")
+    assert next_commands(result, tmp_path) == [
+        f"tracker status --job {job.job_id}",
+        "producer submit request.json --rerun 2",
+    ]
+
+
+def test_a_plan_above_its_cap_says_that_the_job_would_wait(run):
+    result = run("plan", "REQUEST", "--max-cost", "0.001")
+
+    assert "Cap       $0.0010\nThe job may cost up to $0.0021, more than its cap of $0.0010: it waits" in result.stdout
+
+
+def test_a_plan_uses_what_the_deployment_has_measured_and_says_so(run, world):
+    table = world.services.table
+    table.put_job(make_job(job_id="past"))
+    table.add_tasks(
+        make_row(job_id="past", x_tile=number, state=State.SUCCEEDED, check_after=None, seconds=4.0, gb_seconds=4.0)
+        for number in range(40)
+    )
+
+    result = run("plan", "REQUEST")
+
+    assert row_of(result, "dem").endswith(" 2 4 1024 100 4 s $0.0003 (0.0003 to 0.0003) history of 40 tasks")
+    assert row_of(result, "s1").endswith("seed averages")
+
+
+def test_unknown_tiles_are_listed_with_the_command_that_leaves_them_out(run, tmp_path):
+    request = {"gha": {"2023": {"missing_tiles": ["1X2Y", "99X9Y"]}}}
+
+    result = run("plan", "REQUEST", "--products", "dem", request=request)
+
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "/gha/2023/missing_tiles/1: 99X9Y is not in the tile index" in result.stderr
+    assert next_commands(result, tmp_path) == ["producer plan request.json --products dem --skip-unknown"]
+
+
+@pytest.mark.parametrize("names", [["99X9Y"], ["1X2Y", "oops"], ["1X2Y", "99X9Y", "oops"]])
+def test_leaving_out_unknown_tiles_is_not_advised_where_it_would_not_help(run, tmp_path, names):
+    result = run("plan", "REQUEST", request={"gha": {"2023": {"missing_tiles": names}}})
+
+    assert result.exit_code == 3
+    assert next_commands(result, tmp_path) == []
+
+
+def test_skipped_unknown_tiles_are_listed_beside_the_plan(run):
+    request = {"gha": {"2023": {"missing_tiles": ["1X2Y", "99X9Y"]}}}
+
+    result = run("plan", "REQUEST", "--skip-unknown", request=request)
+
+    assert "Tiles     requested 2   duplicates 0   unknown 1 (left out)" in result.stdout
+    assert "/gha/2023/missing_tiles/1: 99X9Y is not in the tile index" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["plan"], ["submit", "--yes"]])
+def test_memory_must_be_what_the_products_are_deployed_with(run, world, command):
+    refused = run(*command, "REQUEST", "--mem", "4096")
+    accepted = run(*command, "REQUEST", "--mem", "1024")
+
+    assert refused.exit_code == 3
+    assert "(dem 1024, s1 1024 MB), found --mem 4096; leave --mem out, deploy with that memory" in refused.stderr
+    assert accepted.exit_code == 0
+
+
+def test_only_the_products_that_are_asked_for_must_have_the_memory(run, world):
+    queues = dict(world.services.settings.queues)
+    queues[Product.S1] = queues[Product.S1].model_copy(update={"memory_mb": 2048})
+    services = replace(world.services, settings=world.services.settings.model_copy(update={"queues": queues}))
+
+    codes = [run("plan", "REQUEST", *more, "--mem", "1024", services=services).exit_code for more in ([], PRODUCTS)]
+
+    assert codes == [3, 0]
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_dry_run_of_submit_is_the_plan(run, world, more):
+    shown = run("plan", "REQUEST", *more)
+
+    dry = run("submit", "REQUEST", "--dry-run", *more)
+
+    assert (dry.stdout, dry.stderr, dry.exit_code) == (shown.stdout, shown.stderr, 0)
+    assert not world.services.table.jobs(10)
+
+
+def test_content_that_changed_is_found_by_a_full_verification_and_made_again(run, world):
+    keys = put_output(world.outputs, planned(1, 2))
+    put_output(world.outputs, planned(2, 4))
+    change_content(world.outputs, keys["dem"])
+
+    sizes = run("plan", "REQUEST", *PRODUCTS)
+    full = run("plan", "REQUEST", *PRODUCTS, "--verify", "full")
+    run("submit", "REQUEST", *PRODUCTS, "--verify", "full", "--yes")
+    send_chunk(only_job(world).job_id, 0, services=world.services)
+
+    assert "complete 2 (verified by size)   damaged 0   to run 0" in sizes.stdout
+    assert "complete 1 (verified by content)   damaged 1   to run 1" in full.stdout
+    states = {row.task_id: row.state for row in world.services.table.tasks(only_job(world))}
+    assert states == {"2023/1X2Y/dem": State.QUEUED, "2023/2X4Y/dem": State.SKIPPED}
+
+
+def test_a_plan_changes_no_output_however_damaged(run, world):
+    change_content(world.outputs, put_output(world.outputs, planned(1, 2))["dem"])
+    before = world.outputs.list("")
+
+    run("plan", "REQUEST", "--verify", "full")
+
+    assert world.outputs.list("") == before
+
+
+def test_damaged_outputs_stay_where_the_job_exists_and_would_not_make_them_again(run, world):
+    run("submit", "REQUEST", *PRODUCTS, "--yes")
+    change_content(world.outputs, put_output(world.outputs, planned(1, 2))["dem"])
+    before = world.outputs.list("")
+
+    result = run("submit", "REQUEST", *PRODUCTS, "--yes", "--verify", "full")
+
+    assert result.exit_code == 3
+    assert "exists already and makes nothing again; as a new job: producer submit " in result.stderr
+    assert "--verify full --yes --rerun 2" in result.stderr
+    assert world.outputs.list("") == before
+
+
+@pytest.mark.parametrize("call", ["get", "size"])
+def test_a_plan_that_cannot_check_says_so_and_shows_nothing(run, world, call):
+    class Throttled:
+        def __getattr__(self, name):
+            return self.refuse if name == call else getattr(world.outputs, name)
+
+        def refuse(self, key):
+            raise Unavailable("SlowDown")
+
+    put_output(world.outputs, planned(1, 2))
+    services = replace(world.services, open_store=lambda dest: Throttled())
+
+    result = run("plan", "REQUEST", services=services)
+
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "error: SlowDown" in result.stderr
+
+
+def test_the_help_lists_every_exit_code(run):
+    told = " ".join(run("--help").stdout.split())
+
+    assert set(EXIT_CODES) == set(Exit)
+    assert all(f"{int(code)} {meaning}" in told for code, meaning in EXIT_CODES.items())
 
 
 def test_a_plan_names_the_job_that_submit_starts(run, world):
@@ -215,10 +426,10 @@ def test_resume_sends_what_was_held_back(run, world):
 
 
 @pytest.mark.parametrize("command", ["approve", "resume"])
-def test_a_job_that_is_not_there_is_bad_input(run, command):
+def test_a_job_that_is_not_there_has_an_exit_code_of_its_own(run, command):
     result = run(command, "--job", "nothing")
 
-    assert result.exit_code == 3
+    assert result.exit_code == 9
     assert "none called nothing" in result.stderr
 
 

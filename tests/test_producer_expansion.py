@@ -2,23 +2,30 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ard.adapters.outputs import publish
-from ard.adapters.records import Record
+from ard.adapters.queues import Outgoing
+from ard.adapters.records import NotAcknowledged, Record
 from ard.adapters.store import Store
 from ard.errors import Auth, InvalidInput, Unavailable
 from ard.product import Product
-from ard.rows import Command
+from ard.rows import ChunkRow, Command
 from ard.states import State
 from ard.task import ChunkMessage, TileTask
 from producer import chunks
+from producer.chunks import wait_seconds
 from producer.expansion import send_chunk
 from producer.jobs import start_job
+from tests.conftest import ROOT
 from tests.factories import GOLDEN, make_dem, make_provenance, make_task
-from tests.producing import DEST, NOW, Crash, Faults, make_tiles, mocked_world, new_world
+from tests.producing import DEST, NOW, Crash, Faults, drained, make_tiles, mocked_world, new_world
 
 TILES = 4
 
@@ -255,3 +262,151 @@ def test_the_handler_sends_the_chunk_that_a_message_names(world):
 def test_a_body_that_is_no_chunk_fails_its_record(world, body):
     with pytest.raises(InvalidInput, match="expected a chunk message, found"):
         chunks.handle_record(make_record(body), world.services)
+
+
+def in_hand(world, number=0, *, receives=1):
+    """The record of the chunk's message, received and hidden for a moment."""
+    while messages := world.services.chunk_queue.receive(visible_again_seconds=60):
+        for message in messages:
+            if json.loads(message.body)["number"] == number:
+                return Record(
+                    body=message.body, receipt=message.receipt, message_id="m", attributes={}, receives=receives
+                )
+    raise AssertionError(f"no message of chunk {number}")
+
+
+def fill(world, product, messages):
+    world.services.queue(product).send(Outgoing(body=str(number), group="another-job") for number in range(messages))
+
+
+FURTHER = 4  # the first chunk that has no room of its own
+
+
+def start_large(world, *, last=FURTHER):
+    """A job whose last chunk has as many tasks as its number says."""
+    return start(world, make_tiles(1_001, years=range(2018, 2018 + last), products=("dem",), overwrite=True))
+
+
+def test_a_chunk_waits_while_a_queue_of_its_job_is_deeper_than_the_limit():
+    with mocked_world(queue_limit=20) as world:
+        job = start_large(world)
+        fill(world, Product.DEM, 21)
+
+        with pytest.raises(NotAcknowledged, match=r"chunk 4 waits .* at most 20 messages .* of dem, found 21"):
+            chunks.handle_record(in_hand(world, FURTHER), world.services)
+
+        assert not rows_of(world, job)
+        assert world.services.queue(Product.DEM).depth() == 21
+
+
+def test_a_waiting_chunk_is_hidden_and_not_sent_again_by_reconcile_meanwhile():
+    with mocked_world(queue_limit=20) as world:
+        job = start_large(world)
+        fill(world, Product.DEM, 40)
+        record, waits = in_hand(world, FURTHER, receives=7), wait_seconds(2.0, receives=7, number=FURTHER)
+
+        with pytest.raises(NotAcknowledged):
+            chunks.handle_record(record, world.services)
+
+        assert not world.services.chunk_queue.receive(visible_again_seconds=0)
+        assert world.services.table.chunk(job.job_id, FURTHER).check_after == pytest.approx(NOW + waits + 900)
+
+
+def test_a_chunk_that_waited_is_sent_once_there_is_room():
+    with mocked_world(queue_limit=20) as world:
+        job = start_large(world)
+        fill(world, Product.DEM, 21)
+        record = in_hand(world, FURTHER)
+        with pytest.raises(NotAcknowledged):
+            chunks.handle_record(record, world.services)
+        drained(world.services.queue(Product.DEM))
+
+        chunks.handle_record(replace(record, receives=2), world.services)
+
+        assert len(rows_of(world, job)) == 4
+        assert sum(world.task_messages(Product.DEM).values()) == 4
+        assert world.services.table.chunk(job.job_id, FURTHER).sent
+
+
+def test_queues_of_other_products_do_not_hold_a_job_up():
+    with mocked_world(queue_limit=1) as world:
+        job = start_large(world)
+        fill(world, Product.S1, 50)
+
+        chunks.handle_record(in_hand(world, FURTHER), world.services)
+
+        assert len(rows_of(world, job)) == 4
+
+
+@pytest.mark.parametrize(("deep", "rows"), [(40, 3), (41, 0)])
+def test_a_job_s_first_chunks_find_twice_the_room(deep, rows):
+    with mocked_world(queue_limit=20) as world:
+        job = start_large(world, last=FURTHER - 1)
+        fill(world, Product.DEM, deep)
+
+        with nullcontext() if rows else pytest.raises(NotAcknowledged, match="at most 40 messages"):
+            chunks.handle_record(in_hand(world, FURTHER - 1), world.services)
+
+        assert len(rows_of(world, job)) == rows
+
+
+@pytest.mark.parametrize("over", [None, Command.PAUSED, Command.CANCELLED])
+def test_a_chunk_that_is_not_to_be_sent_waits_for_nothing(over):
+    with mocked_world(queue_limit=1) as world:
+        job = start_large(world)
+        fill(world, Product.DEM, 50)
+        if over:
+            world.services.table.set_command(job.job_id, over)
+        else:
+            world.services.table.replace_chunk(ChunkRow(job_id=job.job_id, number=FURTHER, sent=True))
+
+        chunks.handle_record(in_hand(world, FURTHER), world.services)
+
+        assert not rows_of(world, job)
+
+
+def test_waiting_alone_takes_no_chunk_to_the_dead_letters_in_ten_days():
+    functions = json.loads((ROOT / "infra" / "functions.json").read_text())
+    receives = functions["queues"]["chunks"]["max_receives"]
+    kept_for_faults = 20
+
+    waited = sum(wait_seconds(1.0, receives=n, number=0) for n in range(1, receives - kept_for_faults))
+
+    assert waited >= 10 * 86_400
+
+
+@given(st.floats(1, 1e6), st.integers(1, 10_000), st.integers(0, 5_000))
+def test_a_wait_is_at_least_five_minutes_and_within_what_a_message_can_be_hidden(times, receives, number):
+    assert 300 <= wait_seconds(times, receives=receives, number=number) <= 12 * 3600 - 3600
+
+
+def test_a_wait_grows_with_the_depth_and_with_every_wait_before():
+    waits = [wait_seconds(1.5, receives=n, number=0) for n in range(1, 45)]
+
+    assert waits == sorted(waits)
+    assert waits[0] == 450
+    assert wait_seconds(3.0, receives=1, number=0) == 900
+
+
+def test_chunks_that_waited_together_come_back_at_different_times():
+    waits = sorted(wait_seconds(1.0, receives=1, number=number) for number in range(FURTHER, FURTHER + 8))
+
+    assert min(later - sooner for sooner, later in pairwise(waits)) > 3
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_chunk_that_dies_while_it_is_put_off_is_not_lost(after):
+    with mocked_world(queue_limit=1):
+        for step in range(5):  # job, chunk, depth, row, message
+            world = new_world(queue_limit=1)
+            job = start_large(world)
+            fill(world, Product.DEM, 2)
+            record = in_hand(world, FURTHER)
+            with pytest.raises(Crash):
+                chunks.handle_record(record, world.with_faults(Faults(step, after=after)))
+            drained(world.services.queue(Product.DEM))
+
+            chunks.handle_record(record, world.services)
+
+            assert len(rows_of(world, job)) == 4
+            assert sum(world.task_messages(Product.DEM).values()) == 4

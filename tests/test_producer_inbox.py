@@ -13,10 +13,13 @@ from ard.errors import InvalidInput, Unavailable
 from ard.product import Product
 from ard.rows import Command
 from ard.settings import AwsSettings
+from ard.states import State
 from producer import inbox
 from producer.intake import Dropped, Outcome, dropped_objects, take_in
+from producer.jobs import approve_job
 from producer.request import DEFAULT_LIMITS
 from producer.services import Services
+from tests.factories import make_job, make_row
 from tests.producing import BUCKET, NOW, REGION, Crash, Faults, make_index, make_settings, mocked_world, new_world
 
 KEY = "requests/ghana.json"
@@ -147,6 +150,7 @@ def test_a_request_becomes_a_job_and_a_receipt(world):
         "job_id": taken.job_id,
         "status": "created",
         "command": "open",
+        "held": None,
         "created_at": "2023-11-14T22:13:20Z",
         "dest": "s3://tof-output/ttc",
         "formats": ["cog"],
@@ -171,8 +175,123 @@ def test_a_job_above_its_cap_is_told_how_to_approve_it(world):
 
     told = answer(world, RECEIPT)
     assert told["command"] == "awaiting_approval"
+    assert told["held"].startswith("The job may cost up to $")
+    assert told["held"].endswith("more than its cap of $0.0000: it waits until somebody approves it.")
     assert told["next"][0] == f"producer approve --job {taken.job_id}"
     assert not world.chunk_messages()
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "cap"),
+    [(None, 1e-4, 1e-4), (50.0, 1e-4, 1e-4), (1e-4, 50.0, 1e-4), (2e-4, None, 2e-4)],
+    ids=["the deployment's alone", "the deployment's is lower", "the request's is lower", "the request's alone"],
+)
+def test_the_lower_cap_of_request_and_deployment_holds_a_job(asked, allowed, cap):
+    with mocked_world(max_cost_usd=allowed) as world:
+        request = make_request(**({} if asked is None else {"max_cost_usd": asked}))
+
+        taken = take(world, drop(world, request))
+
+        told = answer(world, RECEIPT)
+        assert (told["command"], told["max_cost_usd"]) == ("awaiting_approval", cap)
+        assert f"more than its cap of ${cap:.4f}" in told["held"]
+        assert world.services.table.job(taken.job_id).max_cost_usd == cap
+        assert not world.chunk_messages()
+
+
+def test_a_deployment_s_cap_lets_cheaper_jobs_run():
+    with mocked_world(max_cost_usd=50) as world:
+        take(world, drop(world))
+
+        assert (answer(world, RECEIPT)["command"], answer(world, RECEIPT)["held"]) == ("open", None)
+
+
+def test_a_request_that_waits_runs_once_it_is_approved_and_its_receipt_can_be_asked_for_again(world):
+    dropped = drop(world, make_request(max_cost_usd=1e-4))
+    job_id = take(world, dropped).job_id
+
+    approved = approve_job(job_id, services=world.services, now=NOW)
+    again = take(world, dropped)
+
+    assert (approved.chunks_sent, set(world.chunk_messages())) == (1, {0})
+    assert again.job_id == job_id
+    told = answer(world, RECEIPT)
+    assert (told["command"], told["held"], told["next"]) == ("open", None, [f"tracker status --job {job_id}"])
+
+
+@pytest.mark.parametrize(
+    "dest",
+    [
+        "s3://tof-output-evil",
+        "s3://tof-output-evil/ttc",
+        "s3://tof-outputs",
+        "s3://tof",
+        "s3://tof-output.evil/ttc",
+        "s3://tof-output/../evil",
+        "s3://tof-output/ttc/..",
+        "s3://tof-output//ttc",
+        "s3://TOF-OUTPUT/ttc",
+        "https://tof-output/ttc",
+        "/outputs2",
+        "/outputs/../etc",
+        "/",
+        "//",
+        "outputs",
+        "",
+    ],
+)
+def test_a_destination_outside_the_allow_list_is_refused_however_it_is_spelled(world, dest):
+    assert take(world, drop(world, make_request(dest=dest))).outcome is Outcome.REJECTED
+
+    assert_rejected(world, ("/$options/dest", "expected"))
+
+
+@pytest.mark.parametrize(
+    "dest", ["s3://tof-output", "s3://tof-output/", "s3://tof-output/ttc///", "/outputs/", "/outputs/a"]
+)
+def test_a_destination_inside_the_allow_list_is_taken_in_its_one_spelling(world, dest):
+    assert take(world, drop(world, make_request(dest=dest))).outcome is Outcome.JOB
+
+    assert answer(world, RECEIPT)["dest"] == dest.rstrip("/")
+
+
+def test_a_deployment_whose_allow_list_ends_with_a_slash_allows_no_more():
+    with mocked_world(allowed_dests=("s3://tof-output/ttc/",)) as world:
+        take(world, drop(world, make_request(dest="s3://tof-output/ttc2")))
+
+        assert_rejected(world, ("/$options/dest", "expected a destination under what this deployment allows"))
+
+
+@pytest.mark.parametrize("name", ["$version", "$schema"])
+def test_a_request_of_a_version_that_nobody_knows_is_rejected(world, name):
+    take(world, drop(world, {**make_request(), name: 2}))
+
+    assert_rejected(world, (f"/{name}", "expected a project or"))
+
+
+def test_a_byte_order_mark_is_no_reason_to_reject(world):
+    assert take(world, drop(world, b"\xef\xbb\xbf" + json.dumps(make_request()).encode())).outcome is Outcome.JOB
+
+
+@pytest.mark.parametrize("name", ["-1X2Y", "1X-2Y", "1.5X2Y", "1X2Y ", "01X2Y", "1x2y", ""])
+def test_a_tile_that_is_not_spelled_as_one_is_listed_and_nothing_is_started(world, name):
+    take(world, drop(world, make_request("1X2Y", name, on_unknown_tile="skip")))
+
+    assert_rejected(world, ("/gha/2023/missing_tiles/1", "expected a tile such as 1000X871Y"))
+
+
+def test_what_the_deployment_has_measured_decides_about_the_cap(world):
+    table = world.services.table
+    table.put_job(make_job(job_id="past"))
+    table.add_tasks(
+        make_row(job_id="past", x_tile=number, state=State.SUCCEEDED, check_after=None, seconds=900.0, gb_seconds=900.0)
+        for number in range(30)
+    )
+
+    take(world, drop(world, make_request(products=["dem"], max_cost_usd=0.02)))
+
+    told = answer(world, RECEIPT)
+    assert (told["command"], told["estimate"]["source"]) == ("awaiting_approval", "history of 30 tasks")
 
 
 def test_the_same_notification_twice_is_one_job_with_one_receipt(world):

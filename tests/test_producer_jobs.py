@@ -33,7 +33,7 @@ def assert_complete(world, job):
     """All that a job of 2,500 tiles is made of is there."""
     assert world.services.table.job(job.job_id) == job
     assert world.services.table.chunks(job.job_id) == [
-        ChunkRow(job_id=job.job_id, number=number, check_after=NOW + 900) for number in range(3)
+        ChunkRow(job_id=job.job_id, number=number, check_after=NOW + 900 + 10 * number) for number in range(3)
     ]
     assert set(world.chunk_messages()) == {0, 1, 2}
     plan = world.services.control.get(plan_key(job.job_id))
@@ -186,6 +186,74 @@ def test_a_job_is_opened_only_by_the_command_for_it(world, command, reopen):
         reopen(job.job_id, services=world.services, now=NOW)
 
     assert world.services.table.job(job.job_id).command is command
+
+
+def steps_of(act, prepare):
+    """How many steps there are in which ``act(world, services)`` may die."""
+    world, faults = new_world(), Faults()
+    prepare(world)
+    act(world, world.with_faults(faults))
+    return faults.steps
+
+
+def awaiting(world):
+    return start(world.services, make_tiles(2_500, max_cost_usd=0.01)).job
+
+
+def the_job(world):
+    (job,) = world.services.table.jobs(1)
+    return job
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_approval_that_dies_at_any_step_is_finished_by_the_next_one(world, after):
+    def approve(place, services):
+        return approve_job(the_job(place).job_id, services=services, now=NOW)
+
+    steps = steps_of(approve, awaiting)
+    for step in range(steps):
+        place = new_world()
+        job = awaiting(place)
+        with pytest.raises(Crash):
+            approve(place, place.with_faults(Faults(step, after=after)))
+
+        approve(place, place.services)
+
+        assert_complete(place, replace(job, command=Command.OPEN))
+    assert steps >= 6  # job, its row read again and put, chunks read, messages, tasks read
+
+
+def paused(world):
+    """A job whose second chunk is out: one of its three tasks is parked, the others are with workers."""
+    job = start(world.services, make_tiles(1_003, products=("dem",))).job
+    send_chunk(job.job_id, 1, services=world.services)
+    world.task_messages(Product.DEM)
+    world.chunk_messages()
+    row = next(iter(world.services.table.tasks(job)))
+    world.services.table.replace(row, replace(row, parked=True, check_after=None))
+    world.services.table.set_command(job.job_id, Command.PAUSED)
+    return job, row
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_resumption_that_dies_at_any_step_is_finished_by_the_next_one(world, after):
+    def resume(place, services):
+        return resume_job(the_job(place).job_id, services=services, now=NOW)
+
+    steps = steps_of(resume, paused)
+    for step in range(steps):
+        place = new_world()
+        job, row = paused(place)
+        with pytest.raises(Crash):
+            resume(place, place.with_faults(Faults(step, after=after)))
+
+        resume(place, place.services)
+
+        assert set(place.chunk_messages()) == {0}
+        (body,) = place.task_messages(Product.DEM)
+        assert f'"x_tile":{row.x_tile},' in body
+        assert not any(task.parked for task in place.services.table.tasks(job))
+    assert steps >= 8  # job, its row read again and put, chunks, message, tasks, message, row
 
 
 def test_resuming_no_job_is_an_error(world):

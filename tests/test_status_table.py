@@ -218,3 +218,25 @@ def test_entries_that_are_refused_time_and_again_are_an_error():
 
     with pytest.raises(Unavailable, match="2 of 2 messages refused: Busy"):
         Queue(Refusing(), "queue").send([Outgoing(body="a"), Outgoing(body="b")])
+
+
+def test_rows_in_other_states_are_left_out_but_not_those_in_states_nobody_knows(cloud):
+    cloud.table.add_tasks([make_row(x_tile=number, state=state) for number, state in enumerate(State)])
+    odd_key = {"PK": {"S": "JOB#2023-1t-0123456789#0"}, "SK": {"S": "TASK#2023#9X9Y#dem"}}
+    cloud.dynamodb.put_item(TableName=cloud.table.name, Item={**odd_key, "state": {"S": "DANCING"}})
+    odd = []
+
+    found = list(cloud.table.tasks(make_job(), states={State.FAILED, State.NO_DATA}, odd=odd.append))
+
+    assert {row.state for row in found} == {State.FAILED, State.NO_DATA}
+    assert [row.key for row in odd] == ["JOB#2023-1t-0123456789#0 TASK#2023#9X9Y#dem"]
+
+
+def test_confirmed_activity_is_what_the_index_tells(cloud):
+    cloud.table.add_tasks([make_row(x_tile=number, state=state, cause="crashed") for number, state in enumerate(State)])
+
+    confirmed = cloud.table.confirmed_activity(make_job())
+
+    assert sorted(confirmed, key=lambda row: row.task_id) == sorted(
+        cloud.table.activity(make_job()), key=lambda row: row.task_id
+    )

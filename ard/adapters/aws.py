@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from ard.errors import ArdError, Auth, InvalidInput, Transient, Unavailable
 
+_ATTEMPTS = 8
 _CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 8},
     connect_timeout=5,
     read_timeout=30,
     max_pool_connections=32,
@@ -48,10 +48,11 @@ _ABSENT = {"AWS.SimpleQueueService.NonExistentQueue", "NoSuchBucket", "QueueDoes
 _SERVER_ERROR = 500
 
 
-def client(service: str, region: str | None) -> Any:
+def client(service: str, region: str | None, *, attempts: int = _ATTEMPTS) -> Any:
     """A boto3 client; endpoint and credentials come from the environment, as boto3 reads it."""
     session: Any = boto3.session.Session()  # its stubs name a literal per service
-    return session.client(service, region_name=region, config=_CONFIG)
+    retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
+    return session.client(service, region_name=region, config=_CONFIG.merge(retries))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What the command lines share: words for people on stderr, exit codes, and errors told in both."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound=BaseSettings)
 
+# C0 without tab and newline, DEL and C1, and what turns the direction of writing round.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 _CREDENTIALS = "check the credentials and permissions, for instance with 'aws sts get-caller-identity'"
 
@@ -80,9 +83,14 @@ def now() -> float:
 
 
 def say(text: str) -> None:
-    """Words for a person, on stderr, exactly as they are spelled."""
+    """Words for a person, on stderr, exactly as they are spelled, but for what a terminal would obey."""
     # Made anew each time, so that it writes to what is stderr now.
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(text)
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(plain(text))
+
+
+def plain(text: str) -> str:
+    """A text that a terminal shows and does not obey: control characters are spelled out."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def put(text: str) -> None:

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import JsonValue
 from pystac import MediaType
 
 from ard.adapters.cog import cog_bytes
-from ard.adapters.stac_item import Provenance, StoredObject, build_item
+from ard.adapters.stac_item import MULTIHASH_SHA256, Provenance, StoredObject, build_item
 from ard.adapters.store import Store
 from ard.adapters.thumbnail import thumbnail_png
 from ard.keys import data_key, item_key, resolve_href
@@ -35,6 +36,36 @@ class Output:
     flags: frozenset[str]
     metrics: Mapping[str, JsonValue]
     size: int
+
+
+class Verify(StrEnum):
+    """How an existing output is verified: by the sizes of its objects, or by their whole contents too."""
+
+    SIZES = "sizes"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The sizes of all objects whose keys begin with one of the prefixes, as they were at one moment."""
+
+    prefixes: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def lacks(self, key: str) -> bool:
+        """There was no such object; False where the listing does not reach."""
+        return key.startswith(self.prefixes) and key not in self.sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What there is of a task's output: all of it, something damaged (and what about it), or neither."""
+
+    output: Output | None = None
+    damage: str | None = None
+
+
+_NOTHING_LISTED = Listing()
 
 
 def publish(
@@ -73,27 +104,86 @@ def find(task: TileTask, store: Store) -> Output | None:
         Unavailable: The store cannot be asked, which is not the same as "missing".
         Auth: The store refuses.
     """
+    return look(task, store).output
+
+
+def look(task: TileTask, store: Store, *, verify: Verify = Verify.SIZES, listing: Listing = _NOTHING_LISTED) -> Look:
+    """What there is of a task's output.
+
+    Args:
+        task: Whose.
+        store: That of its destination.
+        verify: How closely to look.
+        listing: What was listed already: an item that it lacks is missing, and sizes are taken from it. What speaks
+            against an output is asked again, since the item may be younger than the listing.
+
+    Raises:
+        Unavailable: The store cannot be asked, which is not the same as "missing".
+        Auth: The store refuses.
+    """
     key = item_key(task.year, task.tile, task.product)
-    content = store.get(key)
+    content = None if listing.lacks(key) else store.get(key)
     if content is None:
-        return None
+        return Look()
     try:
-        document = json.loads(content)
-        properties, assets = document["properties"], document["assets"].values()
-        sizes = {resolve_href(key, asset["href"]): int(asset["file:size"]) for asset in assets}
-        formats = properties["ttc:formats"]
-        output = Output(
-            item_key=key,
-            job_id=properties["ttc:job_id"],
-            flags=frozenset(properties["ttc:flags"]),
-            metrics=properties["ttc:metrics"],
-            size=sum(sizes.values()),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # not an item of ours, or half of one: there is no output here
-    if not set(task.formats) <= set(formats) or any(store.size(path) != size for path, size in sizes.items()):
-        return None
-    return output
+        item = _parse_item(key, content)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Look(damage=f"{key}: not an item of an output")
+    if not item.formats.issuperset(task.formats):
+        return Look()
+    for part in item.parts:
+        damage = _damage(part, store, verify=verify, listing=listing)
+        if damage is not None:
+            return Look(damage=damage)
+    return Look(output=item.output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A data object as the item knows it."""
+
+    key: str
+    size: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    output: Output
+    formats: frozenset[str]
+    parts: tuple[_Part, ...]
+
+
+def _parse_item(key: str, content: bytes) -> _Item:
+    document = json.loads(content)
+    properties, assets = document["properties"], document["assets"].values()
+    parts = tuple(
+        _Part(key=resolve_href(key, asset["href"]), size=int(asset["file:size"]), checksum=str(asset["file:checksum"]))
+        for asset in assets
+    )
+    if not parts:
+        raise ValueError("expected at least one asset, found none")
+    output = Output(
+        item_key=key,
+        job_id=str(properties["ttc:job_id"]),
+        flags=frozenset(properties["ttc:flags"]),
+        metrics=properties["ttc:metrics"],
+        size=sum(part.size for part in parts),
+    )
+    return _Item(output=output, formats=frozenset(properties["ttc:formats"]), parts=parts)
+
+
+def _damage(part: _Part, store: Store, *, verify: Verify, listing: Listing) -> str | None:
+    """What is wrong with a data object; None when nothing is."""
+    if listing.sizes.get(part.key) != part.size:
+        size = store.size(part.key)
+        if size != part.size:
+            return f"{part.key}: expected {part.size:,} bytes, found {'nothing' if size is None else f'{size:,}'}"
+    if verify is Verify.FULL:
+        digest = store.sha256(part.key)
+        if digest is None or MULTIHASH_SHA256 + digest != part.checksum:
+            return f"{part.key}: expected the content of checksum {part.checksum}, found {digest or 'nothing'}"
+    return None
 
 
 def _objects(data: TileData, task: TileTask) -> Iterator[tuple[StoredObject, bytes]]:

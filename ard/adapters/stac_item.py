@@ -18,7 +18,7 @@ from ard.keys import relative_href
 from ard.product import Band, Layer, LayerSpec, TileData
 
 PROCESSING_EXTENSION = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-_MULTIHASH_SHA256 = "1220"  # code of SHA-256 and its length, as the file extension asks
+MULTIHASH_SHA256 = "1220"  # code of SHA-256 and its length, as the file extension asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def _add_asset(item: pystac.Item, stored: StoredObject, data: TileData, item_key
         href=relative_href(item_key, stored.key), media_type=stored.media_type, roles=list(stored.roles)
     )
     item.add_asset(stored.name, asset)
-    FileExtension.ext(asset, add_if_missing=True).apply(size=stored.size, checksum=_MULTIHASH_SHA256 + stored.sha256)
+    FileExtension.ext(asset, add_if_missing=True).apply(size=stored.size, checksum=MULTIHASH_SHA256 + stored.sha256)
     if stored.layer is None:
         return
     grid = data.grid(stored.layer)

@@ -1,25 +1,27 @@
 """The status table: single-item conditional writes, and reads shared between partitions."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from ard.adapters import table_items as items
 from ard.adapters.aws import aws_errors, error_code
+from ard.adapters.wire import deserialise, hand_over_items, serialise
 from ard.errors import InvalidInput
 from ard.rows import Activity, ChunkRow, Command, JobRow, OddRow, TaskRow
 from ard.shards import DUE_PARTITIONS
+from ard.states import State
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _ABSENT = "attribute_not_exists(PK)"
 _SIDE_BY_SIDE = 8  # requests in flight where many items are read or written
 
-_to_wire = TypeSerializer().serialize
-_from_wire = TypeDeserializer().deserialize
+R = TypeVar("R")
+TellOdd = Callable[[OddRow], object]
 
 
 class StatusTable:
@@ -27,6 +29,7 @@ class StatusTable:
 
     def __init__(self, client: Any, name: str) -> None:
         """Wrap a boto3 DynamoDB client; nothing is contacted yet."""
+        hand_over_items(client)
         self._client = client
         self.name = name
 
@@ -39,10 +42,10 @@ class StatusTable:
         item = self._get(items.job_key(job_id))
         return items.to_job(item) if item else None
 
-    def jobs(self, limit: int) -> list[JobRow]:
-        """The newest jobs, newest first."""
+    def jobs(self, limit: int, *, odd: TellOdd | None = None) -> list[JobRow]:
+        """The newest jobs, newest first; ``odd`` is told of each that cannot be read, which else is an error."""
         found = self._query("kind = :value", items.JOBS_KIND, IndexName="jobs", ScanIndexForward=False, Limit=limit)
-        return [items.to_job(item) for item, _ in zip(found, range(limit), strict=False)]
+        return list(islice(_readable(found, items.to_job, odd), limit))
 
     def set_command(self, job_id: str, command: Command) -> None:
         """Say what is wanted of a job.
@@ -58,6 +61,11 @@ class StatusTable:
         """The job that first brought this content: ``job_id`` itself, unless another one did."""
         existing = self._put({**items.digest_key(digest), "job_id": job_id}, _ABSENT)
         return str(existing["job_id"]) if existing else job_id
+
+    def job_of_digest(self, digest: str) -> str | None:
+        """The job that brought this content; None when none has."""
+        item = self._get(items.digest_key(digest))
+        return str(item["job_id"]) if item else None
 
     def put_chunk(self, chunk: ChunkRow) -> bool:
         """Write a chunk's row; False when it already exists."""
@@ -95,7 +103,10 @@ class StatusTable:
         return items.to_task(item) if item else None
 
     def replace(self, old: TaskRow, new: TaskRow) -> bool:
-        """Write a row's successor; False when the row has changed since ``old`` was read."""
+        """Write a row's successor; False when the row has changed since ``old`` was read.
+
+        True also when the row already is the successor: it was written, and the answer lost.
+        """
         wanted: dict[str, Any] = {
             ":fence": old.fence,
             ":state": str(old.state),
@@ -104,26 +115,54 @@ class StatusTable:
         condition = "fence = :fence AND #state = :state AND updated_at = :updated"
         if old.owner is not None:
             condition, wanted = f"{condition} AND #owner = :owner", {**wanted, ":owner": old.owner}
-        return self._put(items.from_task(new), condition, wanted) is None
+        item = items.from_task(new)
+        standing = self._put(item, condition, wanted)
+        return standing is None or standing == deserialise(serialise(item))
 
-    def tasks(self, job: JobRow) -> Iterator[TaskRow]:
-        """Every task of a job, partition by partition, from the rows themselves."""
+    def tasks(
+        self, job: JobRow, *, states: Collection[State] = tuple(State), odd: TellOdd | None = None
+    ) -> Iterator[TaskRow]:
+        """The tasks of a job, partition by partition, from the rows themselves.
+
+        Args:
+            job: Whose.
+            states: Rows in others of our states are left out by the table itself.
+            odd: Told of each row that cannot be read; without it, such a row is an error.
+        """
+        left_out = {f":not{number}": str(state) for number, state in enumerate(sorted(set(State) - set(states)))}
+        request: dict[str, Any] = {"ConsistentRead": True}
+        if left_out:
+            names = {"#state": "state"}
+            request |= {"FilterExpression": f"NOT #state IN ({', '.join(left_out)})", "ExpressionAttributeNames": names}
         for shard in range(job.shards):
-            partition = items.task_partition(job.job_id, shard)
-            for item in self._query("PK = :value", partition, ConsistentRead=True):
-                yield items.to_task(item)
+            found = self._query("PK = :value", items.task_partition(job.job_id, shard), left_out, **request)
+            yield from _readable(found, items.to_task, odd)
 
-    def activity(self, job: JobRow, since: float = 0.0) -> list[Activity]:
-        """The small side of every task that changed since then, from the index (which may lag by moments)."""
-        moment = {":since": items.number(since)}
+    def activity(self, job: JobRow, since: float = 0.0, *, odd: TellOdd | None = None) -> list[Activity]:
+        """The small side of every task that changed since then, from the index (which may lag by moments).
 
-        def of_shard(shard: int) -> list[Activity]:
-            partition = items.task_partition(job.job_id, shard)
-            condition = "PK = :value AND updated_at >= :since"
-            return [items.to_activity(item) for item in self._query(condition, partition, moment, IndexName="activity")]
+        ``odd`` is told of each row that cannot be read; without it, such a row is an error.
+        """
+        if not since:
+            return self._activity(job, odd, condition="PK = :value", IndexName="activity")
+        condition, moment = "PK = :value AND updated_at >= :since", {":since": items.number(since)}
+        return self._activity(job, odd, condition=condition, values=moment, IndexName="activity")
 
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            return [row for rows in pool.map(of_shard, range(job.shards)) for row in rows]
+    def confirmed_activity(self, job: JobRow, *, odd: TellOdd | None = None) -> list[Activity]:
+        """The small side of every task, from the rows themselves."""
+        names = {f"#{name}": name for name in ("SK", "updated_at", *items.ACTIVITY_ATTRIBUTES)}
+        request: dict[str, Any] = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        return self._activity(job, odd, condition="PK = :value", ConsistentRead=True, **request)
+
+    def latest(self, job: JobRow, most: int, *, odd: TellOdd | None = None) -> list[Activity]:
+        """The small side of up to so many tasks of a job's first partition, from the index, newest first.
+
+        Tiles are spread over partitions by a hash: one of them is a fair sample, however large the job is. ``odd`` is
+        told of each row that cannot be read; without it, such a row is an error.
+        """
+        partition = items.task_partition(job.job_id, 0)
+        found = self._query("PK = :value", partition, IndexName="activity", ScanIndexForward=False, Limit=most)
+        return list(_readable(islice(found, most), items.to_activity, odd))
 
     def due(self, now: float) -> Iterator[TaskRow | ChunkRow | OddRow]:
         """Rows that somebody should have been heard of by now, each read anew from the table."""
@@ -139,20 +178,30 @@ class StatusTable:
         """Keep who redrove what, and why."""
         self._put({**items.redrive_key(job_id, now), **entry}, None)
 
+    def _activity(
+        self, job: JobRow, odd: TellOdd | None, *, condition: str, values: items.Item | None = None, **request: Any
+    ) -> list[Activity]:
+        def of_shard(shard: int) -> list[Activity]:
+            found = self._query(condition, items.task_partition(job.job_id, shard), values, **request)
+            return list(_readable(found, items.to_activity, odd))
+
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            return [row for rows in pool.map(of_shard, range(job.shards)) for row in rows]
+
     def _get(self, key: items.Item) -> items.Item | None:
         with aws_errors(f"{key['PK']} {key['SK']} in {self.name}"):
-            answer = self._client.get_item(TableName=self.name, Key=_serialise(key), ConsistentRead=True)
-        return _deserialise(answer["Item"]) if "Item" in answer else None
+            answer = self._client.get_item(TableName=self.name, Key=serialise(key), ConsistentRead=True)
+        return deserialise(answer["Item"]) if "Item" in answer else None
 
     def _put(
         self, item: items.Item, condition: str | None, values: Mapping[str, Any] | None = None
     ) -> items.Item | None:
         """Put an item; None when it was written, else the item that stood against the condition."""
-        request: dict[str, Any] = {"TableName": self.name, "Item": _serialise(item)}
+        request: dict[str, Any] = {"TableName": self.name, "Item": serialise(item)}
         if condition:
             request |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         if values:
-            request["ExpressionAttributeValues"] = _serialise(values)
+            request["ExpressionAttributeValues"] = serialise(values)
             reserved = {f"#{name}": name for name in ("state", "owner") if condition and f"#{name}" in condition}
             request |= {"ExpressionAttributeNames": reserved} if reserved else {}
         with aws_errors(f"{item['PK']} {item['SK']} in {self.name}"):
@@ -162,7 +211,7 @@ class StatusTable:
                 if error_code(error) != _CONDITION_FAILED:
                     raise
                 standing: Any = error.response.get("Item", {})
-                return _deserialise(standing)
+                return deserialise(standing)
         return None
 
     def _query(
@@ -172,12 +221,12 @@ class StatusTable:
         pages: Iterator[Any] = self._client.get_paginator("query").paginate(
             TableName=self.name,
             KeyConditionExpression=condition,
-            ExpressionAttributeValues=_serialise({":value": value, **(values or {})}),
+            ExpressionAttributeValues=serialise({":value": value, **(values or {})}),
             **request,
         )
         with aws_errors(f"{value} in {self.name}"):
             for page in pages:
-                yield from (_deserialise(item) for item in page["Items"])
+                yield from (deserialise(item) for item in page["Items"])
 
 
 def _row_or_odd(item: items.Item) -> TaskRow | ChunkRow | OddRow:
@@ -187,9 +236,13 @@ def _row_or_odd(item: items.Item) -> TaskRow | ChunkRow | OddRow:
         return OddRow(key=f"{item['PK']} {item['SK']}", reason=str(error))
 
 
-def _serialise(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _to_wire(value) for name, value in item.items()}
-
-
-def _deserialise(item: Mapping[str, Any]) -> items.Item:
-    return {name: _from_wire(value) for name, value in item.items()}
+def _readable(found: Iterable[items.Item], read: Callable[[items.Item], R], odd: TellOdd | None) -> Iterator[R]:
+    for item in found:
+        try:
+            row = read(item)
+        except InvalidInput as error:
+            if odd is None:
+                raise
+            odd(OddRow(key=f"{item.get('PK', '')} {item.get('SK')}".lstrip(), reason=str(error)))
+        else:
+            yield row

@@ -1,5 +1,7 @@
 """Objects in a bucket or a folder, through obstore; every write is one atomic put."""
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ _CONTENT_TYPES = {
     "png": "image/png",
     "tif": "image/tiff; application=geotiff; profile=cloud-optimized",
 }
+
+
+_PIECE_BYTES = 2**20
 
 
 class TooLarge(InvalidInput):
@@ -103,13 +108,46 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._translate(error, key) from error
 
+    def sha256(self, key: str) -> str | None:
+        """The SHA-256 of an object's content, hexadecimal, read piece by piece; None when there is no such object."""
+        digest = hashlib.sha256()
+        try:
+            for part in obstore.get(self._backend, key).stream(min_chunk_size=_PIECE_BYTES):
+                digest.update(part)
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except (BaseError, OSError) as error:
+            raise self._translate(error, key) from error
+        return digest.hexdigest()
+
+    def delete(self, key: str) -> None:
+        """See that there is no such object."""
+        try:
+            obstore.delete(self._backend, key)
+        except (NotFoundError, FileNotFoundError):
+            return
+        except (BaseError, OSError) as error:
+            raise self._translate(error, key) from error
+
     def list(self, prefix: str) -> dict[str, int]:
         """The sizes of all objects under a prefix, by key."""
+        return {key: size for page in self._pages(prefix) for key, size in page}
+
+    def list_few(self, prefix: str, most: int) -> dict[str, int] | None:
+        """The sizes of all objects under a prefix, by key; None when there are more than so many."""
+        found: dict[str, int] = {}
+        for page in self._pages(prefix):
+            found.update(page)
+            if len(found) > most:
+                return None
+        return found
+
+    def _pages(self, prefix: str) -> Iterator[Iterable[tuple[str, int]]]:
         try:
-            pages = list(obstore.list(self._backend, prefix))
+            for page in obstore.list(self._backend, prefix):
+                yield [(entry["path"], entry["size"]) for entry in page]
         except (BaseError, OSError) as error:
             raise self._translate(error, prefix) from error
-        return {entry["path"]: entry["size"] for page in pages for entry in page}
 
     def _translate(self, error: BaseError | OSError, key: str) -> ArdError:
         """Obstore raises some of Python's own errors beside its own."""

@@ -18,6 +18,8 @@ R = TypeVar("R")
 
 JOBS_KIND = "JOB"
 _CHUNK = "CHUNK#"
+_PRODUCTS: Mapping[str, Product] = {str(product): product for product in Product}  # an enum's own look-up is slow
+_STATES: Mapping[str, State] = {str(state): state for state in State}
 _SMALLEST = 1e-100  # DynamoDB's numbers end at 1e-130
 # Attributes that a status reads: all that the ``activity`` index projects.
 ACTIVITY_ATTRIBUTES = ("product", "state", "charged", "seconds", "gb_seconds", "cause", "lease_until")
@@ -171,18 +173,24 @@ def to_task(item: Item) -> TaskRow:
 @_odd_items_told
 def to_activity(item: Item) -> Activity:
     """The small side of a task, from an item of the ``activity`` index."""
-    values = {name: _plain(item.get(name)) for name in ACTIVITY_ATTRIBUTES}
+    get, task_id = item.get, item["SK"].removeprefix("TASK#").replace("#", "/")
+    if task_id.count("/") != 2:  # noqa: PLR2004 - year, tile and product
+        raise ValueError(f"expected TASK#year#tile#product, found {item['SK']}")
     return Activity(
-        task_id=str(item["SK"]).removeprefix("TASK#").replace("#", "/"),
+        task_id=task_id,
         updated_at=float(item["updated_at"]),
-        product=Product(values["product"]),
-        state=State(values["state"]),
-        charged=int(values["charged"] or 0),
-        seconds=values["seconds"],
-        gb_seconds=float(values["gb_seconds"] or 0),
-        cause=values["cause"],
-        lease_until=values["lease_until"],
+        product=_PRODUCTS[item["product"]],
+        state=_STATES[item["state"]],
+        charged=int(get("charged", 0)),
+        seconds=_float(get("seconds")),
+        gb_seconds=float(get("gb_seconds", 0)),
+        cause=None if get("cause") is None else str(get("cause")),
+        lease_until=_float(get("lease_until")),
     )
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _due(name: str, check_after: float | None) -> Item:
