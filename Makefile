@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test lint format requirements clean
+.PHONY: help demo test browser-test infra-test infra-story lint format requirements scale clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,14 +24,27 @@ demo: $(INSTALLED) ## Make tiles on this machine, from generated scenes, without
 test: $(INSTALLED) ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-lint: $(INSTALLED) ## Check style and types
+browser-test: $(INSTALLED) ## Open a report in a browser (needs chromium)
+	@$(BIN)/python -m pytest tests/test_report_browser.py $(PYTEST_ARGS)
+
+infra-test: $(INSTALLED) ## Run the tests of the Terraform configuration (TTC_TERRAFORM_MIRROR: a folder with its provider)
+	@$(BIN)/python -m pytest tests/test_terraform.py $(PYTEST_ARGS)
+
+infra-story: $(INSTALLED) ## Apply the Terraform configuration to a local AWS, and run a request through it (minutes)
+	@TTC_INFRA_STORY=1 $(BIN)/python -m pytest tests/test_deployed_story.py $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## Check style, types and infrastructure
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@infra/lint.sh $(BIN)
 
 format: $(INSTALLED) ## Put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+scale: $(INSTALLED) ## Send a million tiles, killed in the middle and resumed: speed, memory, nothing lost
+	@$(BIN)/python -m benchmarks.scale
 
 requirements: ## Pin the requirements anew (needs uv): all of them, and those of the Lambda image
 	$(PIN) --extra dev pyproject.toml -o requirements/dev.txt

@@ -1,55 +1,25 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from ard.adapters.queues import FENCE, Outgoing
-from ard.product import Product
 from ard.rows import Attempt, Command, task_of
 from ard.states import State
 from tests.engines import REGION
-from tests.factories import NOW, make_job, make_row
+from tests.factories import NOW, make_job
+from tests.tracking import JOB, Console, row
 from tracker.cli import app
-
-JOB = "2023-3t-0123456789"
-
-
-class Console:
-    """The command, on a deployment of its own."""
-
-    def __init__(self, cloud):
-        self.cloud = cloud
-        inbox, chunks = cloud.new_queue()[0], cloud.new_queue()[0]
-        self.environment = {
-            **cloud.environment,
-            "TTC_CONTROL_BUCKET": cloud.bucket,
-            "TTC_CONTROL_REGION": REGION,
-            "TTC_INBOX_QUEUE_URL": inbox.url,
-            "TTC_CHUNK_QUEUE_URL": chunks.url,
-            "TTC_TILE_INDEX": "/index.parquet",
-            "TTC_DEFAULT_DEST": "s3://tof-output/ttc",
-            "TTC_ALLOWED_DESTS": '["s3://tof-output"]',
-        }
-
-    def job(self, *rows, total=None, **fields):
-        job = make_job(job_id=JOB, totals={Product.DEM: len(rows) if total is None else total}, **fields)
-        self.cloud.table.put_job(job)
-        self.cloud.table.add_tasks(rows)
-        return job
-
-    def run(self, *arguments):
-        return CliRunner().invoke(app, list(arguments), env=self.environment)
 
 
 @pytest.fixture
 def tracker(cloud):
     return Console(cloud)
-
-
-def row(number, state, **fields):
-    return make_row(**{"job_id": JOB, "x_tile": number, "state": state, "check_after": None} | fields)
 
 
 def test_status_counts_and_says_what_to_type_next(tracker):
@@ -59,7 +29,7 @@ def test_status_counts_and_says_what_to_type_next(tracker):
 
     assert result.exit_code == 0
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("dem")]
-    assert line.split()[:11] == ["dem", REGION, "1", "0", "0", "0", "0", "1", "1", "0", "3"]
+    assert line.split()[:10] == ["dem", REGION, "1", "0", "0", "0", "0", "1", "1", "3"]
     assert "66.6%" in line
     assert f"! 1 failed (asset_corrupt 1): tracker failures --job {JOB}" in result.stdout
     assert "\x1b" not in result.stdout
@@ -157,7 +127,7 @@ def test_a_report_is_written_where_it_says(tracker, tmp_path):
 
     assert result.stdout == f"{tmp_path / JOB}\n"
     names = sorted(path.name for path in (tmp_path / JOB).iterdir())
-    assert names == ["failed.csv", "report.txt", "summary.json", "tasks.csv"]
+    assert names == ["failed.csv", "report.html", "report.md", "report.txt", "summary.json", "tasks.csv"]
     (failed,) = csv.DictReader(io.StringIO((tmp_path / JOB / "failed.csv").read_text()))
     assert (failed["X_tile"], failed["product"]) == ("2", "dem")
 
@@ -239,17 +209,116 @@ def test_reconcile_says_what_it_did(tracker):
     assert json.loads(second.stdout)["rows"] == {}
 
 
-def test_an_odd_row_is_named_and_no_traceback(tracker):
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["status"], f"odd rows: 1, such as JOB#{JOB}#0 TASK#2023#2X2Y#dem; counted as queued: tracker doctor"),
+        (["failures"], f"odd rows: 1, such as JOB#{JOB}#0 TASK#2023#2X2Y#dem; left out: tracker doctor"),
+        (["quality"], f"odd rows: 1, such as JOB#{JOB}#0 TASK#2023#2X2Y#dem; left out: tracker doctor"),
+    ],
+)
+def test_an_odd_row_is_named_and_does_not_hide_the_others(tracker, command, told):
+    tracker.job(row(1, State.SUCCEEDED, digest={"slope_p50": 1.5}), row(3, State.FAILED, cause="crashed"), total=3)
+    tracker.odd_row()
+
+    result = tracker.run(*command, "--job", JOB)
+    document = json.loads(tracker.run(*command, "--job", JOB, "--json").stdout)
+
+    assert (result.exit_code, document["odd_rows"]) == (0, 1)
+    assert told in result.output
+
+
+def test_an_end_is_not_believed_while_a_row_cannot_be_read(tracker):
+    tracker.job(row(1, State.SUCCEEDED), total=2)
+    tracker.odd_row()
+
+    assert tracker.run("status", "--job", JOB, "--exit-status").exit_code == 7
+
+
+@pytest.mark.parametrize("command", [["status"], ["failures"], ["tile", "1X871Y", "--year", "2023"], ["jobs"]])
+def test_what_data_says_never_commands_the_terminal(tracker, command):
+    attack = "\x1b[2J\x07\x9b31m\u202e"
+    tracker.job(row(1, State.FAILED, cause=attack, message=attack), dest=f"s3://{attack}")
+
+    result = tracker.run(*command, *([] if command == ["jobs"] else ["--job", JOB]))
+
+    assert not set(attack) & set(result.output) - set("[2J31m")
+    assert "\\x1b" in result.output
+
+
+def test_data_is_on_stdout_and_words_are_on_stderr(tracker):
+    tracker.job(row(1, State.FAILED, cause="crashed"))
+
+    json.loads(tracker.run("status", "--job", JOB, "--json", "--watch").stdout)
+    assert tracker.run("failures", "--job", JOB).stderr.startswith("1 failed")
+    assert "1 failed" not in tracker.run("failures", "--job", JOB).stdout
+
+
+def test_no_line_ends_in_spaces_where_there_is_no_terminal(tracker):
+    tracker.job(row(1, State.FAILED, cause="crashed"))
+
+    assert not [line for line in tracker.run("status", "--job", JOB).stdout.splitlines() if line.endswith(" ")]
+
+
+@pytest.mark.parametrize("arguments", [["status", "--job", JOB], ["failures", "--job", JOB, "--json"], ["doctor"]])
+def test_a_reader_that_has_left_is_met_quietly(tracker, arguments):
+    tracker.job(*(row(number, State.FAILED, cause="crashed") for number in range(40)))
+    program = [sys.executable, "-c", "from tracker.cli import app; app()", *arguments]
+
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **tracker.environment}, text=True
+    ) as process:
+        process.stdout.close()
+        words = process.stderr.read()
+
+    assert "Traceback" not in words and "Broken pipe" not in words and "Exception ignored" not in words
+
+
+def test_256_failures_are_not_success(tracker):
+    tracker.job(*(row(number, State.FAILED, cause="crashed") for number in range(256)))
+
+    assert tracker.run("status", "--job", JOB, "--exit-status").exit_code == 8
+
+
+def test_every_command_tells_its_exit_codes():
+    for command in app.registered_commands:
+        assert "9 no such job" in command.epilog
+
+
+@pytest.mark.parametrize(
+    ("by", "names"), [("product", ["dem"]), ("tile", ["2023/1X871Y", "2023/2X871Y", "2023/3X871Y"])]
+)
+def test_failures_are_put_together_by_product_or_by_tile(tracker, by, names):
+    tracker.job(
+        row(1, State.FAILED, cause="crashed"),
+        row(2, State.FAILED, cause="auth"),
+        row(3, State.NO_DATA, cause="no_data"),
+    )
+
+    document = json.loads(tracker.run("failures", "--job", JOB, "--by", by, "--json").stdout)
+    text = tracker.run("failures", "--job", JOB, "--by", by).stdout
+
+    assert [bundle["name"] for bundle in document["bundles"]] == names
+    assert (document["failed"], document["no_data"], document["groups"]) == (2, 1, [])
+    assert all(name in text for name in names)
+
+
+def test_what_has_no_data_stands_apart_from_failures(tracker):
+    tracker.job(row(1, State.NO_DATA, cause="no_data"), row(2, State.FAILED, cause="crashed"))
+
+    text = tracker.run("failures", "--job", JOB).stdout
+
+    assert text.index("crashed") < text.index("No data (results, not failures)") < text.index("no_data")
+
+
+def test_a_job_that_cannot_be_read_does_not_hide_the_others(tracker):
     tracker.job(row(1, State.SUCCEEDED))
     tracker.cloud.dynamodb.put_item(
         TableName=tracker.cloud.table.name,
-        Item={
-            "PK": {"S": f"JOB#{JOB}#0"}, "SK": {"S": "TASK#2023#2X2Y#dem"}, "state": {"S": "DANCING"},
-            "product": {"S": "dem"}, "updated_at": {"N": "1"},
-        },
-    )  # fmt: skip
+        Item={"PK": {"S": "JOB#odd"}, "SK": {"S": "META"}, "kind": {"S": "JOB"}, "created_at": {"N": "1"}},
+    )
 
-    result = tracker.run("status", "--job", JOB)
+    result = tracker.run("jobs")
 
-    assert result.exit_code == 3
-    assert "TASK#2023#2X2Y#dem" in result.stderr
+    assert (result.exit_code, JOB in result.stdout) == (0, True)
+    assert "odd rows: 1, such as JOB#odd META" in result.stderr

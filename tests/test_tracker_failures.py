@@ -10,7 +10,7 @@ from ard.product import Product
 from ard.states import State
 from tests.factories import NOW, make_job, make_row
 from tracker.failures import Kind, group_failures, signature
-from tracker.report import write_report
+from tracker.report.write import write_report
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from ard.product import Product
 from ard.rows import Attempt
 from ard.states import State
 from tests.factories import NOW, make_job, make_row
-from tracker.plots import Ending, bins, ending, histogram, lanes, plots, timeline
-from tracker.report import write_report
+from tracker.report.endings import Ending, ending
+from tracker.report.plots import bins, histogram, lanes, plots, timeline
+from tracker.report.write import write_report
 
 JOB = "west-africa-0123456789"
 REGIONS = {Product.DEM: "eu-central-1", Product.S2: "us-west-2"}

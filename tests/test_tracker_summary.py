@@ -8,7 +8,7 @@ from ard.rows import Command
 from ard.states import State
 from tests.factories import NOW, make_job, make_row
 from tracker.follow import Follower, NoSuchJob, follow
-from tracker.show import advice, headline, status_view
+from tracker.show.status import advice, headline, status_view
 from tracker.summary import Outcome, Trouble, activity_of, summarise
 
 REGIONS = {Product.DEM: "eu-central-1", Product.S1: "eu-central-1"}
@@ -106,8 +106,8 @@ def test_trouble_is_counted_by_state_and_cause_and_forgotten_when_redriven():
     rows = make_rows(State.RETRYING, State.FAILED, State.FAILED, State.QUEUED, cause="crashed")
 
     assert summary_of(rows).trouble == (
-        Trouble(state=State.FAILED, cause="crashed", tasks=2),
-        Trouble(state=State.RETRYING, cause="crashed", tasks=1),
+        Trouble(state=State.FAILED, cause="crashed", tasks=2, products=(Product.DEM,), sample="2023/1X871Y/dem"),
+        Trouble(state=State.RETRYING, cause="crashed", tasks=1, products=(Product.DEM,), sample="2023/0X871Y/dem"),
     )
 
 
@@ -133,12 +133,12 @@ class Rows:
     def job(self, job_id):
         return make_job(totals={Product.DEM: len(self.rows)}) if self.rows else None
 
-    def activity(self, job, since):
+    def activity(self, job, since, *, odd):
         self.asked.append(since)
         return [activity_of(row) for row in self.index if row.updated_at >= since]
 
-    def tasks(self, job):
-        return iter(self.rows)
+    def confirmed_activity(self, job, *, odd):
+        return [activity_of(row) for row in self.rows]
 
 
 def follower_of(table):
@@ -232,3 +232,66 @@ def test_the_headline_compares_spending_with_the_estimate_and_the_cap():
     summary = summary_of(make_rows(State.SUCCEEDED, gb_seconds=120_000.0), estimate_usd=6.69, max_cost_usd=15.0)
 
     assert headline(summary).endswith("$2.00 of est. $6.69 (cap $15.00)")
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 100, 160])
+def test_no_width_cuts_a_number(width):
+    rows = [row for state in State for row in make_rows(state, cause="unavailable", lease_until=NOW - 100)]
+    text = shown(summary_of(rows, total=1_234_567), width)
+
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines())
+    assert "1,234,5" in "".join(text.split())
+
+
+def test_tiles_are_complete_in_progress_or_blocked():
+    job = make_job(totals={Product.DEM: 4, Product.S1: 4})
+    rows = [
+        make_row(x_tile=1, state=State.SUCCEEDED),
+        make_row(x_tile=1, state=State.NO_DATA, product=Product.S1),
+        make_row(x_tile=2, state=State.SKIPPED),
+        make_row(x_tile=2, state=State.FAILED, product=Product.S1),
+        make_row(x_tile=3, state=State.SUCCEEDED),
+    ]
+
+    tiles = summarise(job, map(activity_of, rows), now=NOW, regions=REGIONS).tiles
+
+    assert (tiles.complete, tiles.in_progress, tiles.blocked, tiles.total) == (1, 2, 1, 4)
+
+
+def test_the_task_that_runs_the_longest_is_named_with_its_age():
+    rows = [make_row(x_tile=n, state=State.RUNNING, updated_at=NOW - 10 * n, lease_until=NOW + 9) for n in (1, 3, 2)]
+
+    oldest = summary_of(rows).oldest
+
+    assert (oldest.task_id, oldest.seconds) == ("2023/3X871Y/dem", 30)
+    assert "Oldest running: 2023/3X871Y/dem, 30 s" in shown(summary_of(rows), 160)
+
+
+def test_the_slowest_product_is_the_one_that_will_end_last():
+    job = make_job(totals={Product.DEM: 100, Product.S1: 20}, created_at=NOW - 300)
+    rows = [
+        *make_rows(*[State.SUCCEEDED] * 50, updated_at=NOW - 1),
+        *make_rows(*[State.SUCCEEDED] * 2, product=Product.S1, updated_at=NOW - 1),
+    ]
+
+    slowest = summarise(job, map(activity_of, rows), now=NOW, regions=REGIONS).slowest
+
+    assert (slowest.product, slowest.tasks_per_minute) == (Product.S1, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            "unavailable",
+            "! 1 of dem wait for a provider (unavailable), no attempts used: tracker tile 0X871Y --year 2023",
+        ),
+        ("auth", "! 1 of dem wait, a provider refuses our credentials (auth): tracker doctor"),
+        ("transient", "  1 of dem will be tried again (transient): tracker tile 0X871Y --year 2023"),
+    ],
+)
+def test_a_provider_in_trouble_is_told_apart_from_other_retries(cause, words):
+    (line,) = advice(summary_of(make_rows(State.RETRYING, cause=cause)))
+
+    assert line.startswith(words)

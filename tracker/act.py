@@ -11,7 +11,7 @@ from ard.errors import InvalidInput
 from ard.rows import Command
 from ard.settings import ControlSettings, TableSettings
 from ard.tile import parse_tile_key, tile_key
-from tracker import documents, show
+from tracker.documents import make as documents
 from tracker.follow import find_job
 from tracker.options import (
     ApplyOption,
@@ -28,6 +28,7 @@ from tracker.options import (
 from tracker.reconcile import reconcile as reconcile_rows
 from tracker.redrive import Note, RedrivePlan, Selection, apply_redrive, plan_redrive
 from tracker.services import open_intake, open_tasks
+from tracker.show import common as show
 
 
 def redrive(

@@ -8,8 +8,9 @@ import typer
 
 from ard.adapters import console
 from ard.adapters.console import Exit, say
-from tracker import act, look, papers
+from tracker import act, look, look_closer, papers
 from tracker.follow import NoSuchJob
+from tracker.options import EPILOG
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,5 +38,16 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     return reporting
 
 
-for command in (look.status, look.jobs, look.failures, papers.report, act.redrive, act.reconcile):
-    app.command()(reports_errors(command))
+for command in (
+    look.status,
+    look.jobs,
+    look.failures,
+    look_closer.tile,
+    look_closer.quality,
+    look_closer.doctor,
+    papers.report,
+    papers.export,
+    act.redrive,
+    act.reconcile,
+):
+    app.command(epilog=EPILOG)(reports_errors(command))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ard.adapters.status_table import StatusTable
 from ard.errors import ArdError
 from ard.product import Product
-from ard.rows import Activity, JobRow
-from tracker.summary import JobSummary, activity_of, summarise
+from ard.rows import Activity, JobRow, OddRow
+from tracker.summary import JobSummary, summarise
 
 OVERLAP_SECONDS = 60.0  # the index lags a little, and clocks differ
 _READS_BETWEEN_WHOLE_ONES = 60  # heals whatever a clock further off than that has hidden
@@ -39,6 +39,7 @@ class Follower:
     job_id: str
     regions: Mapping[Product, str]
     _seen: dict[str, Activity] = field(default_factory=dict)
+    _odd: dict[str, OddRow] = field(default_factory=dict)
     _read_at: float = 0.0
     _reads: int = 0
 
@@ -51,14 +52,24 @@ class Follower:
         """
         job = find_job(self.table, self.job_id)
         whole = self._reads % _READS_BETWEEN_WHOLE_ONES == 0
+        if whole:
+            self._odd.clear()
         since = 0.0 if whole else self._read_at - OVERLAP_SECONDS
-        self._seen |= {row.task_id: row for row in self.table.activity(job, since)}
+        self._seen |= {row.task_id: row for row in self.table.activity(job, since, odd=self._note)}
         self._read_at, self._reads = now, self._reads + 1
-        summary = summarise(job, self._seen.values(), now=now, regions=self.regions)
+        summary = self._summary(job, now, confirmed=False)
         if not summary.ended:
             return summary
-        self._seen = {row.task_id: activity_of(row) for row in self.table.tasks(job)}
-        return summarise(job, self._seen.values(), now=now, regions=self.regions, confirmed=True)
+        self._odd.clear()
+        self._seen = {row.task_id: row for row in self.table.confirmed_activity(job, odd=self._note)}
+        return self._summary(job, now, confirmed=True)
+
+    def _note(self, odd: OddRow) -> None:
+        self._odd[odd.key] = odd
+
+    def _summary(self, job: JobRow, now: float, *, confirmed: bool) -> JobSummary:
+        rows, odd = self._seen.values(), tuple(self._odd.values())
+        return summarise(job, rows, now=now, regions=self.regions, confirmed=confirmed, odd=odd)
 
 
 def follow(

@@ -1,8 +1,9 @@
-"""The commands that look: how jobs stand, and what failed."""
+"""The commands that look at jobs: how they stand, and what failed."""
 
 import functools
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, Group
@@ -11,10 +12,13 @@ from rich.live import Live
 from ard.adapters import console
 from ard.adapters.console import Exit, configured, count, say
 from ard.settings import TableSettings
-from tracker import documents, show
+from ard.states import State
+from tracker.bundles import By, bundle_failures
+from tracker.documents import make as documents
 from tracker.failures import group_failures
 from tracker.follow import Follower, find_job, follow
 from tracker.options import (
+    ByOption,
     ExitStatusOption,
     JobOption,
     JsonOption,
@@ -23,9 +27,16 @@ from tracker.options import (
     WatchOption,
     put_document,
     regions_of,
+    say_odd,
 )
 from tracker.services import open_table
+from tracker.show import common as show
+from tracker.show import failures as show_failures
+from tracker.show import status as show_status
 from tracker.summary import Counts, JobSummary, Outcome
+
+if TYPE_CHECKING:
+    from ard.rows import OddRow
 
 OUTCOME_EXITS = {
     Outcome.SUCCEEDED: Exit.OK,
@@ -51,34 +62,44 @@ def status(
     if as_json:
         put_document(documents.status_document(summary))
     elif not (watch and screen.is_terminal):
-        screen.print(_view(summary, screen))
+        show.put_view(_view(summary, screen))
     if exit_status:
         raise typer.Exit(OUTCOME_EXITS.get(summary.outcome, Exit.NOT_FINISHED))
 
 
 def jobs(*, limit: LimitOption = 20, as_json: JsonOption = False) -> None:
     """List the newest jobs."""
-    found = open_table(configured(TableSettings)).jobs(limit)
+    odd: list[OddRow] = []
+    found = open_table(configured(TableSettings)).jobs(limit, odd=odd.append)
+    say_odd(odd)
     if as_json:
-        put_document(documents.jobs_document(found))
+        put_document(documents.jobs_document(found, odd_rows=len(odd)))
     elif found:
-        show.results_console().print(show.jobs_view(found))
+        show.put_view(show_status.jobs_view(found))
         say(f"{count(len(found), 'job')}; how one stands: tracker status --job {found[0].job_id}")
     else:
         say("no jobs yet: producer submit REQUEST")
 
 
-def failures(*, job: JobOption, as_json: JsonOption = False) -> None:
-    """Group what failed by what it has in common."""
+def failures(*, job: JobOption, by: ByOption = By.CAUSE, as_json: JsonOption = False) -> None:
+    """Group what failed by what it has in common, by product or by tile; what has no data apart."""
     table = open_table(configured(TableSettings))
-    groups = group_failures(table.tasks(find_job(table, job)))
+    odd: list[OddRow] = []
+    states = {State.FAILED, State.NO_DATA}
+    rows = list(table.tasks(find_job(table, job), states=states, odd=odd.append))
+    groups = group_failures(rows)
+    bundles = [] if by is By.CAUSE else bundle_failures(rows, by)
     if as_json:
-        put_document(documents.failures_document(job, groups))
+        put_document(documents.failures_document(job, groups, by=by, bundles=bundles, odd_rows=len(odd)))
         return
+    view = show_failures.bundles_view(bundles, by) if bundles else show_failures.failures_view(groups)
     if groups:
-        show.results_console().print(show.failures_view(groups))
-    failed, without_data = show.failure_counts(groups)
+        show.put_view(view)
+    failed, without_data = show_failures.failure_counts(groups)
     say(f"{failed:,} failed, {without_data:,} without data")
+    say_odd(odd)
+    if not groups:
+        say(f"nothing to see to: tracker status --job {job}")
 
 
 def _watch(follower: Follower, refresh: float, *, live: bool) -> JobSummary:
@@ -109,10 +130,10 @@ def _progress_teller() -> Callable[[JobSummary], None]:
     def tell(summary: JobSummary) -> None:
         if told[-1:] != [summary.counts]:
             told[:] = [summary.counts]
-            say(show.headline(summary))
+            say(show_status.headline(summary))
 
     return tell
 
 
 def _view(summary: JobSummary, screen: Console) -> Group:
-    return show.status_view(summary, width=screen.width, unicode=screen.encoding.startswith("utf"))
+    return show_status.status_view(summary, width=screen.width, unicode=screen.encoding.startswith("utf"))

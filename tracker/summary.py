@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from math import sqrt
+from math import inf, sqrt
 
 from ard.cost import compute_usd
 from ard.product import Product
-from ard.rows import Activity, Command, JobRow, TaskRow
+from ard.rows import Activity, Command, JobRow, OddRow, TaskRow
 from ard.states import State
+from tracker.progress import Oldest, Tiles, oldest_of, tiles_of
 
 STALLED_AFTER_SECONDS = 60.0  # past the lease: the worker is gone, and its message is about to come back
 RATE_SECONDS = 300.0
@@ -73,22 +74,30 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductSummary:
-    """One product of a job; ``recent`` tasks were ended by workers within the last RATE_SECONDS."""
+    """One product of a job; ``recent`` tasks were ended by workers within the last ``window`` seconds."""
 
     product: Product
     region: str
     counts: Counts
     recent: int
     gb_seconds: float
+    window: float = RATE_SECONDS
+
+    @property
+    def tasks_per_minute(self) -> float:
+        """Its rate."""
+        return self.recent / self.window * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """How many tasks are in a state for the same cause."""
+    """How many tasks are in a state for the same cause, and of which products; ``sample`` is one of them."""
 
     state: State
     cause: str
     tasks: int
+    products: tuple[Product, ...] = ()
+    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,7 @@ class JobSummary:
         confirmed: Counted from the rows themselves, not from the index, which may lag by moments.
         tasks_per_minute: Ended by workers within the last five minutes.
         eta_seconds: The earliest and latest likely end from now; None when nothing can be told.
+        odd: Rows that this version cannot read; they count as queued.
     """
 
     job: JobRow
@@ -110,11 +120,20 @@ class JobSummary:
     eta_seconds: tuple[float, float] | None
     gb_seconds: float
     trouble: tuple[Trouble, ...] = field(default=())
+    tiles: Tiles = field(default_factory=Tiles)
+    oldest: Oldest | None = None
+    odd: tuple[OddRow, ...] = ()
 
     @property
     def ended(self) -> bool:
         """Every task is terminal."""
         return self.counts.ended == self.counts.total
+
+    @property
+    def slowest(self) -> ProductSummary | None:
+        """The product that will end last at the rate it has now; None when fewer than two have not ended."""
+        unfinished = [product for product in self.products if product.counts.ended < product.counts.total]
+        return max(unfinished, key=_patience) if len(unfinished) > 1 else None
 
     @property
     def spent_usd(self) -> float:
@@ -135,7 +154,13 @@ class JobSummary:
 
 
 def summarise(
-    job: JobRow, rows: Iterable[Activity], *, now: float, regions: Mapping[Product, str], confirmed: bool = False
+    job: JobRow,
+    rows: Iterable[Activity],
+    *,
+    now: float,
+    regions: Mapping[Product, str],
+    confirmed: bool = False,
+    odd: Sequence[OddRow] = (),
 ) -> JobSummary:
     """The job in numbers, from the small side of its rows; ``regions`` says where each product is made."""
     by_product: dict[Product, list[Activity]] = {product: [] for product in sorted(job.totals)}
@@ -147,8 +172,9 @@ def summarise(
             product=product,
             region=regions.get(product, "?"),
             counts=_counts(job, product, found, now),
-            recent=sum(row.state in _ENDED_BY_WORK and row.updated_at > now - window for row in found),
+            recent=sum(row.updated_at > now - window and row.state in _ENDED_BY_WORK for row in found),
             gb_seconds=sum(row.gb_seconds for row in found),
+            window=window,
         )
         for product, found in by_product.items()
     )
@@ -161,10 +187,13 @@ def summarise(
         confirmed=confirmed,
         products=products,
         counts=counts,
-        tasks_per_minute=sum(product.recent for product in products) / window * 60,
+        tasks_per_minute=sum(product.tasks_per_minute for product in products),
         eta_seconds=_eta(products, window) if job.command is Command.OPEN else None,
         gb_seconds=sum(product.gb_seconds for product in products),
         trouble=_trouble(row for found in by_product.values() for row in found),
+        tiles=tiles_of(job, by_product),
+        oldest=oldest_of((row for found in by_product.values() for row in found), now),
+        odd=tuple(odd),
     )
 
 
@@ -220,7 +249,25 @@ def _eta(products: Sequence[ProductSummary], window: float) -> tuple[float, floa
     return soonest, latest
 
 
+def _patience(product: ProductSummary) -> tuple[float, int]:
+    """How long a product will take, in windows of its rate; of those that stand still, the one with most left."""
+    left = product.counts.total - product.counts.ended
+    return (left / product.recent if product.recent else inf), left
+
+
 def _trouble(rows: Iterable[Activity]) -> tuple[Trouble, ...]:
-    found = Counter((row.state, row.cause or "unknown") for row in rows if row.state in _TROUBLE)
-    ordered = sorted(found.items(), key=lambda entry: (_TROUBLE.index(entry[0][0]), -entry[1], entry[0][1]))
-    return tuple(Trouble(state=state, cause=cause, tasks=tasks) for (state, cause), tasks in ordered)
+    found: dict[tuple[State, str], list[Activity]] = {}
+    for row in rows:
+        if row.state in _TROUBLE:
+            found.setdefault((row.state, row.cause or "unknown"), []).append(row)
+    ordered = sorted(found.items(), key=lambda entry: (_TROUBLE.index(entry[0][0]), -len(entry[1]), entry[0][1]))
+    return tuple(
+        Trouble(
+            state=state,
+            cause=cause,
+            tasks=len(alike),
+            products=tuple(sorted({row.product for row in alike})),
+            sample=alike[0].task_id,
+        )
+        for (state, cause), alike in ordered
+    )

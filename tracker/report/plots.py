@@ -10,7 +10,6 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum
 from heapq import heappop, heappush
 
 import numpy as np
@@ -24,11 +23,9 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ard.adapters.console import count
-from ard.errors import Auth, NoData, Unavailable
 from ard.rows import Attempt
-from ard.states import State
 from ard.transitions import KEPT_ATTEMPTS
-from tracker.failures import PERMANENT_CAUSES
+from tracker.report.endings import Ending, ending
 
 TIMELINE, HISTOGRAM = "timeline", "histogram"
 
@@ -40,27 +37,6 @@ _FEW_LANES = 60  # so many are wide enough for gaps
 _NARROWEST = 0.002  # of the axis: the shortest bar stays in sight
 _UNITS = ((172_800.0, 86_400.0, "days"), (10_800.0, 3600.0, "hours"), (300.0, 60.0, "minutes"))
 _SECONDS = (1.0, "seconds")
-
-
-class Ending(Enum):
-    """How executions end, as a legend tells it, with a colour each (Okabe and Ito 2008, safe for the colour-blind)."""
-
-    SUCCEEDED = "succeeded", "#009E73"
-    NO_DATA = "no data", "#56B4E9"
-    UNAVAILABLE = "provider unavailable", "#E69F00"
-    TRANSIENT = "transient error", "#CC79A7"
-    PERMANENT = "permanent error", "#D55E00"
-    CRASHED = "crashed", "#333333"
-
-    @property
-    def colour(self) -> str:
-        """As #RRGGBB."""
-        return self.value[1]
-
-    @property
-    def words(self) -> str:
-        """As a person says it."""
-        return self.value[0]
 
 
 def plots(
@@ -85,18 +61,6 @@ def plots(
             pictures = timeline(attempts, title=title, since=since), histogram(attempts, title=title)
             contents = [_png(picture) for picture in pictures]
         yield from zip((f"{region}_{TIMELINE}.png", f"{region}_{HISTOGRAM}.png"), contents, strict=True)
-
-
-def ending(attempt: Attempt) -> Ending:
-    """How an attempt ended; what is not known to be permanent is tried again."""
-    known = {
-        State.SUCCEEDED: Ending.SUCCEEDED,
-        NoData.cause: Ending.NO_DATA,
-        Unavailable.cause: Ending.UNAVAILABLE,
-        Auth.cause: Ending.UNAVAILABLE,
-        "crashed": Ending.CRASHED,
-    }
-    return known.get(attempt.outcome, Ending.PERMANENT if attempt.outcome in PERMANENT_CAUSES else Ending.TRANSIENT)
 
 
 def lanes(attempts: Sequence[Attempt]) -> list[int]:

@@ -1,0 +1,1 @@
+"""What the tracker knows, as JSON documents for programs."""

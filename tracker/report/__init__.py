@@ -1,0 +1,1 @@
+"""The papers of a job: JSON, CSV, text, Markdown, one HTML page, pictures and exports."""

@@ -1,0 +1,1 @@
+"""What the tracker knows, for people at a terminal."""
