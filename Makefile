@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
+SEED ?= 1
 PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test browser-test infra-test infra-story lint format requirements scale clean
+.PHONY: help demo test soak fuzz browser-test infra-test infra-story lint format requirements scale bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -22,7 +23,7 @@ demo: $(INSTALLED) ## Make tiles on this machine, from generated scenes, without
 	@$(BIN)/sandbox demo
 
 test: $(INSTALLED) ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 browser-test: $(INSTALLED) ## Open a report in a browser (needs chromium)
 	@$(BIN)/python -m pytest tests/test_report_browser.py $(PYTEST_ARGS)
@@ -32,6 +33,14 @@ infra-test: $(INSTALLED) ## Run the tests of the Terraform configuration (TTC_TE
 
 infra-story: $(INSTALLED) ## Apply the Terraform configuration to a local AWS, and run a request through it (minutes)
 	@TTC_INFRA_STORY=1 $(BIN)/python -m pytest tests/test_deployed_story.py $(PYTEST_ARGS)
+
+soak: $(INSTALLED) ## Let a storm of faults pass over 2,000 tasks (SEED=7 draws the same faults again)
+	@$(BIN)/python -m tests.faults.soak --tasks 2000 --seed $(SEED)
+
+fuzz: $(INSTALLED) ## Feed all that comes from outside with nonsense, at random (SEED=7 draws the same again)
+	@seed=$(if $(filter file,$(origin SEED)),$$(date +%s),$(SEED)); echo "SEED=$$seed"; \
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --hypothesis-seed=$$seed --timeout=7200 -n 2 \
+	tests/faults/test_task_model.py tests/faults/test_fuzz_*.py $(PYTEST_ARGS)
 
 lint: $(INSTALLED) ## Check style, types and infrastructure
 	$(BIN)/ruff check .
@@ -45,6 +54,9 @@ format: $(INSTALLED) ## Put the code into its format
 
 scale: $(INSTALLED) ## Send a million tiles, killed in the middle and resumed: speed, memory, nothing lost
 	@$(BIN)/python -m benchmarks.scale
+
+bench: $(INSTALLED) ## Measure the readers side by side and write docs/benchmarks.md (a quarter of an hour)
+	@$(BIN)/python -m benchmarks.bench
 
 requirements: ## Pin the requirements anew (needs uv): all of them, and those of the Lambda image
 	$(PIN) --extra dev pyproject.toml -o requirements/dev.txt

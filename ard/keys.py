@@ -1,7 +1,14 @@
 """The only place that spells an object key. Keys are relative to ``dest`` unless they say otherwise."""
 
+import hashlib
+import re
+
 from ard.product import Product
 from ard.tile import Tile
+
+_MOST_KEY_BYTES = 1024  # of an object in S3
+
+_DATA_KEY = re.compile(r"\d+/ard/\d+/\d+/[a-z0-9_]+_[0-9a-f]{8}\.(tif|png)")
 
 
 def item_key(year: int, tile: Tile, product: Product) -> str:
@@ -12,6 +19,16 @@ def item_key(year: int, tile: Tile, product: Product) -> str:
 def data_key(year: int, tile: Tile, *, name: str, sha256: str, suffix: str) -> str:
     """A data object, named by the first eight hex digits of its content's SHA-256."""
     return f"{_folder(year, tile)}/{name}_{sha256[:8]}.{suffix}"
+
+
+def is_data_key(key: str) -> bool:
+    """Whether a key is spelled as that of a data object: named by its content, directly in a tile's folder."""
+    return _DATA_KEY.fullmatch(key) is not None
+
+
+def tile_prefix(year: int, tile: Tile) -> str:
+    """What the keys of all outputs of one tile begin with."""
+    return f"{_folder(year, tile)}/"
 
 
 def legacy_key(year: int, tile: Tile, *, kind: str) -> str:
@@ -40,12 +57,12 @@ def plan_key(job_id: str) -> str:
 
 def receipt_key(request_key: str) -> str:
     """In the control bucket: the answer to a request that became a job."""
-    return f"{RECEIPTS}{request_key}.receipt.json"
+    return _answer_key(request_key, ".receipt.json")
 
 
 def rejection_key(request_key: str) -> str:
     """In the control bucket: the answer to a request that did not."""
-    return f"{RECEIPTS}{request_key}.rejected.json"
+    return _answer_key(request_key, ".rejected.json")
 
 
 def plain_key(key: str) -> str:
@@ -73,6 +90,16 @@ def resolve_href(from_key: str, href: str) -> str:
         elif part != ".":
             parts.append(part)
     return "/".join(parts)
+
+
+def _answer_key(request_key: str, ending: str) -> str:
+    """A name that S3 takes: that of a request with a very long name is cut, and told apart by a digest."""
+    name = request_key.encode()
+    room = _MOST_KEY_BYTES - len(RECEIPTS) - len(ending)
+    if len(name) > room:
+        mark = f"~{hashlib.sha256(name).hexdigest()[:16]}"
+        request_key = name[: room - len(mark)].decode(errors="ignore") + mark
+    return f"{RECEIPTS}{request_key}{ending}"
 
 
 def _folder(year: int, tile: Tile) -> str:

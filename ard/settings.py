@@ -99,7 +99,11 @@ class WorkerSettings(BaseSettings):
         description="The store that is told signatures: scheme and host, * for one name of it.",
     )
     s1_subscription_key: SecretStr | None = Field(
-        default=None, description="Key for that endpoint; with one it lets a worker in more often."
+        default=None, description="Key for that endpoint; with one it lets a worker in more often. For laptops."
+    )
+    s1_subscription_key_secret: str | None = Field(
+        default=None,
+        description="Name or ARN of the Secrets Manager secret that keeps that key; it goes before the key.",
     )
     s2_most_dates: int = Field(default=16, ge=3, le=24, description="Sentinel-2 dates of a tile, at most.")
     live_sources: bool = Field(

@@ -182,6 +182,32 @@ def redriven(row: TaskRow, *, now: float) -> TaskRow:
     )
 
 
+def unmade(row: TaskRow, *, damage: str, now: float) -> TaskRow:
+    """QUEUED with a fresh budget, because the output that was recorded is not there any more; the fence stays."""
+    again = redriven(row, now=now)
+    return replace(again, cause="output_lost", message=damage[:MESSAGE_CHARACTERS], item=None, flags=(), digest={})
+
+
+def recovered(row: TaskRow, item: str, *, flags: Iterable[str], digest: Mapping[str, JsonValue], now: float) -> TaskRow:
+    """SUCCEEDED, by a complete output that was found although nobody had recorded it; no attempt is entered."""
+    return replace(
+        row,
+        state=State.SUCCEEDED,
+        item=item,
+        flags=tuple(sorted(flags)),
+        digest=digest,
+        cause=None,
+        message=None,
+        owner=None,
+        lease_until=None,
+        not_before=None,
+        check_after=None,
+        waits=0,
+        waiting_since=None,
+        updated_at=now,
+    )
+
+
 def set_aside(row: TaskRow, command: Command, now: float) -> TaskRow:
     """The row of a job that does not want it now: parked until resumed, or cancelled for good."""
     if command is Command.CANCELLED:

@@ -95,7 +95,7 @@ class CountingTable:
         self._meter.count("GetItem")
         return self._jobs.get(job_id)
 
-    def set_command(self, job_id: str, command: Command) -> None:
+    def set_command(self, job_id: str, command: Command, **_expected: Command | None) -> None:
         """Say what is wanted of a job."""
         self._meter.count("PutItem")
         self._jobs[job_id] = replace(self._jobs[job_id], command=command)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ard.adapters.queues import CAUSE, FENCE, JOB, Outgoing, Queue
+from ard.adapters.queues import CAUSE, FENCE, JOB, Outgoing, Queue, fence_of
 from ard.adapters.records import Record
 from ard.task import TileTask
 
@@ -21,8 +21,7 @@ class Message:
     @property
     def fence(self) -> int | None:
         """The fence of the claim that failed, on a dead-letter copy that came back."""
-        value = self.record.attributes.get(FENCE, "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return fence_of(self.record.attributes)
 
     def hide(self, seconds: float) -> None:
         """Keep the message from other workers for so long from now."""

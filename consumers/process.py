@@ -7,7 +7,7 @@ from ard.adapters.outputs import Output, find, publish
 from ard.adapters.records import LOGGER, NotAcknowledged
 from ard.adapters.stac_item import Provenance
 from ard.errors import ArdError, Transient
-from ard.rows import TaskRow
+from ard.rows import Command, TaskRow
 from ard.shards import shard_of
 from ard.states import State
 from ard.task import TileTask
@@ -87,8 +87,17 @@ def _follow(decision: Decision, task: TileTask, row: TaskRow, message: Message, 
             current = decision.row or row
             message.dead_letter(task, cause=current.cause or "internal", fence=current.fence)
         case Action.ACKNOWLEDGE:
-            pass
+            _stay_unless_resumed(decision.row, services)
     return None
+
+
+def _stay_unless_resumed(row: TaskRow | None, services: Services) -> None:
+    """Who resumes a job sends the tasks that he finds parked: he may have looked before this one was."""
+    if row is None or not row.parked:
+        return
+    job = services.table.job(row.job_id)
+    if job is not None and job.command is Command.OPEN:
+        raise NotAcknowledged(f"{row.task_id}: the job was resumed while the task was being parked")
 
 
 def _make(task: TileTask, running: TaskRow, deadline: Deadline, services: Services) -> Output:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+from pydantic import SecretStr
+
 from ard.adapters.aws import client
+from ard.adapters.byte_ranges import ByteRanges
 from ard.adapters.catalog import StacCatalog
+from ard.adapters.fast_reader import FastReader
 from ard.adapters.gdal import read_options
 from ard.adapters.queues import Queue
 from ard.adapters.reader import RasterioReader
+from ard.adapters.secrets import read_secret
 from ard.adapters.status_table import StatusTable
 from ard.adapters.store import Store
 from ard.errors import InvalidInput
@@ -68,7 +73,10 @@ def from_environment(product: Product) -> Services:
 
 def _reader(product: Product, aws: AwsSettings, worker: WorkerSettings) -> Reader:
     """The reader of a product's sources: only Sentinel-1's need signatures."""
-    reader = RasterioReader(read_options(AwsSettings(endpoint_url=None) if worker.live_sources else aws))
+    sources = AwsSettings(endpoint_url=None) if worker.live_sources else aws
+    reader = FastReader(
+        ByteRanges(sources, sleep=time.sleep), otherwise=RasterioReader(read_options(sources)), clock=time.monotonic
+    )
     if product is not Product.S1 or not worker.s1_token_url:
         return reader
     from ard.adapters.signing import SigningReader, Tokens  # noqa: PLC0415
@@ -76,11 +84,18 @@ def _reader(product: Product, aws: AwsSettings, worker: WorkerSettings) -> Reade
     tokens = Tokens(
         worker.s1_token_url,
         worker.s1_collection,
-        subscription_key=worker.s1_subscription_key,
+        subscription_key=_subscription_key(worker),
         clock=time.time,
         sleep=time.sleep,
     )
     return SigningReader(reader, tokens, blobs=worker.s1_blobs)
+
+
+def _subscription_key(worker: WorkerSettings) -> Callable[[], SecretStr | None]:
+    """Where the key to Sentinel-1's token endpoint comes from: the secret when there is one, else the settings."""
+    if worker.s1_subscription_key_secret:
+        return partial(read_secret, worker.s1_subscription_key_secret)
+    return lambda: worker.s1_subscription_key
 
 
 def _loader(product: Product, settings: WorkerSettings) -> Loader:

@@ -82,7 +82,7 @@ locals {
   given_names = [
     "TTC_TABLE", "TTC_TABLE_REGION", "TTC_QUEUES", "TTC_CONTROL_BUCKET", "TTC_CONTROL_REGION", "TTC_INBOX_QUEUE_URL",
     "TTC_CHUNK_QUEUE_URL", "TTC_TILE_INDEX", "TTC_DEFAULT_DEST", "TTC_ALLOWED_DESTS", "TTC_DEST_REGION",
-    "TTC_GIT_SHA", "TTC_S1_SUBSCRIPTION_KEY",
+    "TTC_GIT_SHA", "TTC_S1_SUBSCRIPTION_KEY_SECRET",
   ]
   # What a person's tools are told.
   tool_environment = merge(local.control_environment, {
@@ -92,12 +92,10 @@ locals {
   # Of these, a function is told what its own list names, and a worker of its own queue only.
   environment = merge(
     local.control_environment,
-    { TTC_GIT_SHA = coalesce(var.git_sha, var.image_tag) },
-    # The key is in the function's configuration and in the state, for those to see who may read either. It only lets
-    # us ask for signatures more often; the secret spares the shell's history and the files of variables.
-    var.s1_subscription_key_stored ? {
-      TTC_S1_SUBSCRIPTION_KEY = one(data.aws_secretsmanager_secret_version.s1_subscription_key[*].secret_string)
-    } : {},
+    {
+      TTC_GIT_SHA                    = coalesce(var.git_sha, var.image_tag)
+      TTC_S1_SUBSCRIPTION_KEY_SECRET = module.control.s1_subscription_key_arn
+    },
     var.settings,
   )
   environments = {
@@ -158,11 +156,4 @@ module "usw2" {
   disposable         = var.disposable
   alarm_emails       = var.alarm_emails
   log_retention_days = var.log_retention_days
-}
-
-data "aws_secretsmanager_secret_version" "s1_subscription_key" {
-  count    = var.s1_subscription_key_stored ? 1 : 0
-  provider = aws.usw2
-
-  secret_id = module.control.s1_subscription_key_arn
 }

@@ -39,8 +39,8 @@ output "alarm_topics" {
 }
 
 output "s1_subscription_key_secret" {
-  description = "The secret that keeps the key to Sentinel-1's token endpoint; its value is put there by a person."
-  value       = module.control.s1_subscription_key_name
+  description = "ARN of the secret that keeps the key to Sentinel-1's token endpoint; its value is put there by a person."
+  value       = module.control.s1_subscription_key_arn
 }
 
 output "dashboard" {

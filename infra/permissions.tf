@@ -61,13 +61,15 @@ locals {
       ]
     },
     {
-      for name, worker in local.workers : name => [
+      for name, worker in local.workers : name => concat([
         { sid = "Hide", actions = ["sqs:ChangeMessageVisibility"], resources = [local.queue_arns[worker.queue]] },
         { sid = "DeadLetters", actions = ["sqs:SendMessage"], resources = ["${local.queue_arns[worker.queue]}-dlq"] },
         { sid = "Outputs", actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], resources = local.outputs },
         local.look_at_outputs,
         local.rows,
-      ]
+        ], contains(worker.environment, "TTC_S1_SUBSCRIPTION_KEY_SECRET") ? [
+        { sid = "SubscriptionKey", actions = ["secretsmanager:GetSecretValue"], resources = [module.control.s1_subscription_key_arn] },
+      ] : [])
     },
   )
 }

@@ -65,12 +65,6 @@ variable "settings" {
   }
 }
 
-variable "s1_subscription_key_stored" {
-  description = "Whether the secret ttc-<env>-s1-subscription-key has a value by now, to be given to the functions that list it."
-  type        = bool
-  default     = false
-}
-
 variable "alarm_emails" {
   description = "Who is told of alarms; each address confirms one subscription per region."
   type        = set(string)

@@ -1,6 +1,7 @@
 """Elevation and slope of a tile, from the Copernicus DEM GLO-30."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -25,6 +26,7 @@ ASSET = "data"
 HALO = 4  # pixels of the 10 m grid around the tile, so that its border has true neighbours
 SEARCH_MARGIN_DEGREES = 0.003  # a few samples, so that a cell that only the interpolation needs is found
 SEAM_SAMPLES = 4  # what the halo at a cell's edge needs of a neighbour that may not exist
+MOST_CELLS = 4  # that meet in a tile
 READ_MARGIN = 2  # samples around the box, for interpolation at its edge
 FLAT_BELOW_DEGREES = 0.02  # the training data have no slope strictly between 0 and this
 LEGACY_PIXEL_METRES = 10.0
@@ -148,8 +150,9 @@ def _as_fine_as_glo30(fill: Sequence[Lattice], bounds: Bounds) -> Lattice:
 def _read(collection: str, bounds: Bounds, catalog: Catalog, reader: Reader) -> tuple[tuple[Scene, ...], list[Lattice]]:
     """The scenes of a collection around the box that gave samples, and those samples."""
     found = catalog.search(collection, bounds.buffered(SEARCH_MARGIN_DEGREES))
-    rasters = [(scene, reader.window(_href(scene), bounds, margin=READ_MARGIN)) for scene in found]
-    useful = [(scene, raster) for scene, raster in rasters if raster.pixels.size]
+    with ThreadPoolExecutor(MOST_CELLS) as pool:
+        rasters = pool.map(lambda scene: reader.window(_href(scene), bounds, margin=READ_MARGIN), found)
+        useful = [(scene, raster) for scene, raster in zip(found, rasters, strict=True) if raster.pixels.size]
     return tuple(scene for scene, _ in useful), mosaic((raster for _, raster in useful), bounds)
 
 

@@ -20,6 +20,7 @@ SAMPLES = 64  # points along each side of a box; enough to tell shares apart by 
 _DECIMALS = 6  # of a share: finer differences are rounding, and must not decide an order
 
 _LON, _LAT = 0, 1
+_FARTHEST = (540.0, 90.0)  # degrees; longitudes may run on over the antimeridian
 
 
 def footprint_of(geometry: Mapping[str, JsonValue]) -> Footprint:
@@ -29,14 +30,17 @@ def footprint_of(geometry: Mapping[str, JsonValue]) -> Footprint:
         InvalidInput: The geometry is of another type, or its coordinates are not rings of at least three corners.
     """
     kind = geometry.get("type")
-    if kind not in {"Polygon", "MultiPolygon"}:
+    if kind not in ("Polygon", "MultiPolygon"):
         raise InvalidInput(f"expected a Polygon or MultiPolygon, found {kind!r}")
     try:
         coordinates = cast("list[list[list[list[float]]]]", geometry["coordinates"])
         polygons = [coordinates] if kind == "Polygon" else coordinates
-        return tuple(tuple(_ring(cast("list[list[float]]", ring)) for ring in polygon) for polygon in polygons)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        footprint = tuple(tuple(_ring(cast("list[list[float]]", ring)) for ring in polygon) for polygon in polygons)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise InvalidInput(f"expected rings of lon/lat corners, found {geometry!r:.200}") from error
+    if not all(footprint):
+        raise InvalidInput(f"expected polygons with a ring, found {geometry!r:.200}")
+    return footprint
 
 
 def box_footprint(bounds: Bounds) -> Footprint:
@@ -75,9 +79,12 @@ def covered_points(footprint: Footprint, box: Bounds, *, samples: int = SAMPLES)
 
 
 def _ring(corners: Sequence[Sequence[float]]) -> Ring:
-    lon = np.unwrap([float(corner[_LON]) for corner in corners], period=360)
-    points = tuple((float(x), float(corner[_LAT])) for x, corner in zip(lon, corners, strict=True))
-    points = points[:-1] if points[0] == points[-1] else points
+    places = np.array([(float(corner[_LON]), float(corner[_LAT])) for corner in corners]).reshape(-1, 2)
+    if not (np.abs(places) <= _FARTHEST).all():  # nor is NaN
+        raise ValueError(f"corners beyond {_FARTHEST} degrees")
+    lon = np.unwrap(places[:, _LON], period=360)
+    points = tuple((float(x), float(y)) for x, y in zip(lon, places[:, _LAT], strict=True))
+    points = points[:-1] if points[:1] == points[-1:] else points
     if len(points) < 3:  # noqa: PLR2004 - a triangle
         raise ValueError(f"a ring needs three corners, got {len(points)}")
     return points

@@ -1,5 +1,6 @@
 """Pixels of a source grid onto a tile's grid by the nearest-neighbour rule."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,14 @@ class Gather:
         self._grid = grid
         self._centres: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._tables: dict[tuple[str, tuple[float, ...], tuple[int, ...]], NDArray[np.intp]] = {}
+        self._lock = threading.Lock()  # so that threads in need of the same table make it once
 
     def nearest(self, raster: Raster, *, fill: int = 0) -> NDArray[Any]:
         """The raster on the grid, ``(y, x)`` in its dtype; ``fill`` where it does not reach."""
         if raster.pixels.size == 0:
             return np.full(self._grid.shape, fill, dtype=raster.pixels.dtype)
-        table = self._table(raster)
+        with self._lock:
+            table = self._table(raster)
         # One more value at the end: what index -1 finds.
         values = np.append(raster.pixels.ravel(), np.asarray(fill, dtype=raster.pixels.dtype))
         return values[table]

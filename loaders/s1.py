@@ -50,7 +50,8 @@ ENOUGH_VALID = 0.98  # of the tile: with less, further passes are read
 VALID_QUARTER = 2 / 3  # of the tile: with less, a quarter does not count
 MUCH_FILLED = 1 / 3  # of the tile: more of it from other quarters is flagged
 USUAL_PASSES = 2  # speckle of a single pass is strong
-READS_AT_ONCE = 8
+VIEWS_AT_ONCE = 12
+READS_AT_ONCE = 24  # every view reads two polarisations
 
 BANDS = tuple(
     Band(name=f"Q{quarter} {name}", unit="1", description=f"Gamma nought, linear power, {name}, quarter {quarter}")
@@ -75,7 +76,8 @@ class _Sight:
 
     tile: Tile
     reader: Reader
-    pool: ThreadPoolExecutor
+    views: ThreadPoolExecutor
+    reads: ThreadPoolExecutor
     subpixels: SubPixels
     statistic: Statistic
 
@@ -111,10 +113,17 @@ def load_s1(
     """
     archive = _search(task, catalog, collection)
     direction = choose_direction(archive.passes, quarters(task.year))
-    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+    windows = quarters(task.year)
+    with (
+        ThreadPoolExecutor(len(windows)) as pool,
+        ThreadPoolExecutor(VIEWS_AT_ONCE) as views,
+        ThreadPoolExecutor(READS_AT_ONCE) as reads,
+    ):
         subpixels = SubPixels(task.tile.grid(40))
-        sight = _Sight(tile=task.tile, reader=reader, pool=pool, subpixels=subpixels, statistic=statistic)
-        seasons = [_season(archive, quarter, direction, sight) for quarter in quarters(task.year)]
+        sight = _Sight(
+            tile=task.tile, reader=reader, views=views, reads=reads, subpixels=subpixels, statistic=statistic
+        )
+        seasons = list(pool.map(lambda quarter: _season(archive, quarter, direction, sight), windows))
     if not any(season.seen.valid_fraction >= VALID_QUARTER for season in seasons):
         best = max(season.seen.valid_fraction for season in seasons)
         raise NoData(
@@ -156,11 +165,11 @@ def _season(archive: Archive, quarter: Quarter, direction: Direction, sight: _Si
 
 def _seen_from(archive: Archive, quarter: Quarter, direction: Direction, sight: _Sight) -> Season:
     waiting = list(spread(in_quarter(archive.passes, quarter, direction)))
-    views = list(sight.pool.map(lambda one: _view(one, sight), waiting[:MOST_PASSES]))
+    views = list(sight.views.map(lambda one: _view(one, sight), waiting[:MOST_PASSES]))
     del waiting[:MOST_PASSES]
     seen = _composite(views, sight)
     while waiting and seen.valid_fraction < ENOUGH_VALID:
-        views += sight.pool.map(lambda one: _view(one, sight), waiting[:FURTHER_PASSES])
+        views += sight.views.map(lambda one: _view(one, sight), waiting[:FURTHER_PASSES])
         del waiting[:FURTHER_PASSES]
         seen = _composite(views, sight)
     in_time = sorted((view for view in views if view.used), key=lambda view: (view.one.started_at, view.one.id))
@@ -197,7 +206,8 @@ def _view(one: Pass, sight: _Sight) -> _View:
 def _pixels(item: Slice, sight: _Sight) -> NDArray[np.float32]:
     """A slice at the tile's sub-pixels, ``(2, 4y, 4x)``: both polarisations, or none when one cannot be read."""
     bounds = sight.subpixels.grid.bounds
-    rasters = [sight.reader.window(item.href(name), bounds, margin=1) for name in POLARISATIONS]
+    hrefs = [item.href(name) for name in POLARISATIONS]
+    rasters = sight.reads.map(lambda href: sight.reader.window(href, bounds, margin=1), hrefs)
     return np.stack([sight.subpixels.gather(raster) for raster in rasters])
 
 

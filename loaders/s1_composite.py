@@ -1,5 +1,6 @@
 """Pixel maths of Sentinel-1: backscatter onto the 40 m grid, passes into quarters, and quarters without holes."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,6 +42,7 @@ class SubPixels:
             width=grid.width * FACTOR,
         )
         self._centres: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._lock = threading.Lock()  # so that threads in need of the same centres make them once
 
     def gather(self, raster: Raster) -> NDArray[np.float32]:
         """Linear backscatter at the sub-pixels, ``(4y, 4x)`` float32; NaN where there is none.
@@ -50,7 +52,8 @@ class SubPixels:
         """
         if raster.pixels.size == 0:
             return np.full(self.grid.shape, np.nan, dtype=np.float32)
-        x, y = self._projected(raster.crs)
+        with self._lock:
+            x, y = self._projected(raster.crs)
         height, width = raster.pixels.shape
         column = np.floor((x - raster.transform.c) / raster.transform.a).astype(np.int32)
         row = np.floor((y - raster.transform.f) / raster.transform.e).astype(np.int32)

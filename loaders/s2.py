@@ -19,7 +19,7 @@ from loaders.gather import Gather
 from loaders.s2_dates import search_interval
 from loaders.s2_items import Collection, Granule, Group, deduplicate, granule_of, group
 from loaders.s2_metrics import Archive, Date, metrics_of
-from loaders.s2_pixels import BANDS_10M, BANDS_20M, band, read_classes, read_frame
+from loaders.s2_pixels import BANDS_10M, BANDS_20M, Frame, ReadAll, band, read_classes, read_frame
 from loaders.s2_screen import (
     LOCAL_CELLS,
     CloudView,
@@ -37,27 +37,41 @@ MOST_NODATA = 0.05  # of the tile, in a date
 MOST_NODATA_WHERE_SCARCE = 0.08  # the model drops dates with 1/11 missing
 MOST_CLOUD_AND_SHADOW = 0.70  # the model removes clouds itself, but needs something to see
 USUAL_DATES = 3  # with fewer the model cannot remove clouds
-READS_AT_ONCE = 16
+READS_AT_ONCE = 32
+PASSES_AT_ONCE = 4  # whose bands are held besides those of the dates that are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sight:
-    """What it takes to look at a tile: its grids' gathers, and reads of its window side by side."""
+    """What it takes to look at a tile: its grids' gathers, and threads for reads and for whole passes."""
 
     tile: Tile
     reader: Reader
-    pool: ThreadPoolExecutor
+    reads: ThreadPoolExecutor
+    passes: ThreadPoolExecutor
     g10: Gather
     g20: Gather
-    rasters: dict[str, Raster]  # of the pass being looked at, so that its classes are read once
 
-    def read_all(self, hrefs: Sequence[str]) -> list[Raster]:
-        """The tile's window of each asset, in order."""
-        wanted = [href for href in hrefs if href not in self.rasters]
+    def reading_once(self) -> ReadAll:
+        """A function that reads the tile's window of assets, in order, and none of them twice."""
         bounds = self.tile.grid(10).bounds
-        read = self.pool.map(lambda href: self.reader.window(href, bounds, margin=1), wanted)
-        self.rasters.update(zip(wanted, read, strict=True))
-        return [self.rasters[href] for href in hrefs]
+        rasters: dict[str, Raster] = {}
+
+        def read_all(hrefs: Sequence[str]) -> list[Raster]:
+            wanted = [href for href in hrefs if href not in rasters]
+            read = self.reads.map(lambda href: self.reader.window(href, bounds, margin=1), wanted)
+            rasters.update(zip(wanted, read, strict=True))
+            return [rasters[href] for href in hrefs]
+
+        return read_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A pass looked at closely: its classes, and all of it if they are good enough for a tile hardly seen."""
+
+    classes: NDArray[np.uint8]
+    frame: Frame | None
 
 
 def load_s2(task: TileTask, catalog: Catalog, reader: Reader, *, most_dates: int = CAP) -> TileData:
@@ -113,9 +127,9 @@ def _search(task: TileTask, catalog: Catalog) -> Archive:
 
 @contextmanager
 def _looking_at(tile: Tile, reader: Reader) -> Iterator[_Sight]:
-    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(READS_AT_ONCE) as reads, ThreadPoolExecutor(PASSES_AT_ONCE) as passes:
         g10, g20 = Gather(tile.grid(10)), Gather(tile.grid(20))
-        yield _Sight(tile=tile, reader=reader, pool=pool, g10=g10, g20=g20, rasters={})
+        yield _Sight(tile=tile, reader=reader, reads=reads, passes=passes, g10=g10, g20=g20)
 
 
 def _screen(archive: Archive, sight: _Sight) -> list[tuple[Group, CloudView]]:
@@ -129,7 +143,7 @@ def _screen(archive: Archive, sight: _Sight) -> list[tuple[Group, CloudView]]:
         except AssetCorrupt:
             return one, None
 
-    return [(one, found) for one, found in sight.pool.map(view, archive.passes) if found is not None]
+    return [(one, found) for one, found in sight.reads.map(view, archive.passes) if found is not None]
 
 
 def _screening(view: CloudView) -> Screening:
@@ -143,33 +157,48 @@ def _screening(view: CloudView) -> Screening:
 
 
 def _keep(selection: Selection, sight: _Sight) -> tuple[Selection, list[Date]]:
-    """Look closely at each chosen pass; one that is not good enough gives way to the next of its month."""
+    """The chosen passes that are good enough; one that is not gives way to the next of its month.
+
+    They are looked at several at a time, and then judged one by one, so that the outcome is no matter of chance.
+    """
+    looks: dict[str, _Look | None] = {}
     dates: dict[str, Date] = {}
     while waiting := [candidate for candidate in selection.kept if candidate.id not in dates]:
+        unseen = [candidate for candidate in waiting if candidate.id not in looks]
+        looks.update(
+            zip((one.id for one in unseen), sight.passes.map(lambda one: _look(one, sight), unseen), strict=True)
+        )
         candidate = waiting[0]
         scarce = len(selection.kept) < MIN_SCENES
-        date = _read_date(candidate, sight, most_nodata=MOST_NODATA_WHERE_SCARCE if scarce else MOST_NODATA)
-        sight.rasters.clear()
+        most_nodata = MOST_NODATA_WHERE_SCARCE if scarce else MOST_NODATA
+        date = _date(candidate, looks[candidate.id], most_nodata=most_nodata)
         if date is None:
             selection = reject(selection, candidate)
         else:
             dates[candidate.id] = date
+        looks[candidate.id] = None
     return selection, [dates[candidate.id] for candidate in selection.kept]
 
 
-def _read_date(candidate: Candidate, sight: _Sight, *, most_nodata: float) -> Date | None:
-    """A pass on the tile's grids; None when too little of the tile was seen, or none of it can be read."""
-    granules = candidate.group.granules
+def _look(candidate: Candidate, sight: _Sight) -> _Look | None:
+    """A pass on the tile's grids; None when none of it can be read."""
+    granules, read_all = candidate.group.granules, sight.reading_once()
     try:
-        classes = read_classes(granules, g20=sight.g20, read_all=sight.read_all)
-        if not _good_enough(classes, most_nodata):
-            return None
-        frame = read_frame(granules, g10=sight.g10, g20=sight.g20, read_all=sight.read_all)
+        classes = read_classes(granules, g20=sight.g20, read_all=read_all)
+        if not _good_enough(classes, MOST_NODATA_WHERE_SCARCE):
+            return _Look(classes=classes, frame=None)
+        return _Look(classes=classes, frame=read_frame(granules, g10=sight.g10, g20=sight.g20, read_all=read_all))
     except AssetCorrupt:
         return None
-    if not _good_enough(frame.classes, most_nodata):  # the bands may lack what the classification has
+
+
+def _date(candidate: Candidate, look: _Look | None, *, most_nodata: float) -> Date | None:
+    """The date that a pass makes; None when too little of the tile was seen."""
+    if look is None or look.frame is None or not _good_enough(look.classes, most_nodata):
         return None
-    return Date(candidate=candidate, frame=frame, shares=shares(frame.classes))
+    if not _good_enough(look.frame.classes, most_nodata):  # the bands may lack what the classification has
+        return None
+    return Date(candidate=candidate, frame=look.frame, shares=shares(look.frame.classes))
 
 
 def _good_enough(classes: NDArray[np.uint8], most_nodata: float) -> bool:

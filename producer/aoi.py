@@ -18,6 +18,8 @@ OVERLAP_DEGREES = 1e-4 + 1e-9
 TOUCH_DEGREES = 1e-9  # a shared edge is not a shared area
 CELL_DEGREES = 16 * TILE_DEGREES
 BOXES_AT_ONCE = 50_000
+TOGETHER = 1_000  # polygons: to see whether they overlap takes time with the square of their number
+MOST_LOOKS = 100_000_000  # at tiles, of several polygons together: a minute or two
 
 
 def tiles_of_area(
@@ -40,8 +42,12 @@ def tiles_of_area(
         problems: Takes what is wrong.
 
     Raises:
-        RequestRejected: There are more tiles than the limit.
+        RequestRejected: There are more tiles than the limit, or to find them would take too long.
     """
+    looks = _looks(polygons)
+    if looks > MOST_LOOKS and len(polygons) > 1:
+        wanted = f"expected polygons whose boxes hold at most {MOST_LOOKS:,} tiles together, found {looks:,}"
+        raise rejected(f"{wanted}; dissolve those that overlap", place=place)
     rows = touched_rows(polygons, index)
     count = len(rows) * len(years)
     if count > limits.max_tiles:
@@ -60,6 +66,12 @@ def tiles_of_area(
         y_tile=np.tile(y_tile, len(years)),
         place=lambda _: place,
     )
+
+
+def _looks(polygons: Sequence[Any]) -> int:
+    """How many tiles the boxes of the polygons hold, if there were tiles everywhere, each for itself."""
+    west, south, east, north = shapely.bounds(np.array(polygons)).T
+    return int((((east - west) / TILE_DEGREES + 1) * ((north - south) / TILE_DEGREES + 1)).sum())
 
 
 def touched_rows(polygons: Sequence[Any], index: TileIndex) -> NDArray[np.intp]:
@@ -100,10 +112,11 @@ def _areas(shapes: NDArray[np.object_]) -> Iterator[_Area]:
     west, south, east, north = shapely.bounds(shapes).T
     narrow = np.minimum(east - west, north - south) <= 2 * OVERLAP_DEGREES
     for part, margin in ((shapes[~narrow], OVERLAP_DEGREES), (shapes[narrow], TOUCH_DEGREES)):
-        together = shapely.multipolygons(part)
-        # Where polygons overlap, many together are no valid shape and one would undo the other.
-        for shape in [together] if shapely.is_valid(together) else part:
-            if not shapely.is_empty(shape):
+        for start in range(0, len(part), TOGETHER):
+            few = part[start : start + TOGETHER]
+            together = shapely.multipolygons(few)
+            # Where polygons overlap, many together are no valid shape and one would undo the other.
+            for shape in [together] if shapely.is_valid(together) else few:
                 shapely.prepare(shape)
                 yield _Area(shape, margin)
 

@@ -11,6 +11,7 @@ import typer
 from ard.adapters import console
 from ard.adapters.console import Exit, count, put, say
 from ard.adapters.outputs import Verify
+from ard.adapters.reopening import Resumed
 from ard.rows import Command
 from ard.settings import AwsSettings, ControlSettings
 from producer.asking import ask, check_can_ask, check_report
@@ -18,7 +19,7 @@ from producer.by_lithops import places_of, run_here, start_here
 from producer.csv_io import read_csv_request, write_csv
 from producer.files import kind_of, read_bytes
 from producer.following import counts_text, follow_job, outcome, tracker_program, write_report
-from producer.jobs import Resumed, Started, approve_job, resume_job, start_job
+from producer.jobs import Started, approve_job, resume_job, start_job
 from producer.json_io import read_geojson_request, read_json_request
 from producer.options import (
     EPILOG,

@@ -10,7 +10,7 @@ from producer.request import Limits, Problems, decode, rejected, shown
 
 POINTER_CHARACTERS = 80
 
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}:'))
 _STRING = re.compile(rb'"[^"]*"')
 
 
@@ -70,7 +70,7 @@ def found(value: object) -> str:
 def _check_nesting(raw: bytes, limits: Limits) -> None:
     """Pass a text that the JSON parser can read without deep recursion or millions of little objects.
 
-    Only quotes and brackets matter, once escaped quotes are gone, and taking away two quotes that stand side by
+    Only quotes, brackets and colons matter, once escaped quotes are gone, and taking away two quotes that stand side by
     side does not change which brackets are inside a string. In a text that is not JSON this holds up to the
     first error, where the parser stops. Lists that hold no list or object are counted by themselves: every
     position of an area is one.
@@ -86,6 +86,9 @@ def _check_nesting(raw: bytes, limits: Limits) -> None:
         raise rejected(
             f"expected at most {limits.max_containers:,} objects and lists of lists or objects, found {containers:,}"
         )
+    names = brackets.count(b":")
+    if names > limits.max_members:
+        raise rejected(f"expected at most {limits.max_members:,} members of objects, found {names:,}")
     codes = np.frombuffer(brackets, dtype=np.uint8)
     opens = np.isin(codes, np.frombuffer(b"[{", dtype=np.uint8)).astype(np.int64)
     closes = np.isin(codes, np.frombuffer(b"]}", dtype=np.uint8)).astype(np.int64)

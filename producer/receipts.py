@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ard.adapters.reopening import Resumed
 from ard.cost import Estimate
 from ard.product import Format, Product
 from ard.rows import Command, JobRow
 from ard.states import State
-from producer.jobs import Resumed, Started
+from producer.jobs import Started
 from producer.request import RequestRejected, TileRequest
 
 _SMALL_SUM_USD = 0.1

@@ -65,6 +65,7 @@ class Limits:
         max_tiles: Tiles named or touched by an area, counting each year.
         max_depth: Levels of lists and objects in JSON; an area takes up to 11.
         max_containers: Objects, and lists of lists or objects, in JSON.
+        max_members: Members of all objects in JSON.
         max_vertices: Positions of an area; every one is a list by itself.
         max_problems: Problems that are listed and not only counted.
     """
@@ -73,6 +74,7 @@ class Limits:
     max_tiles: int = 5_000_000
     max_depth: int = 12
     max_containers: int = 100_000
+    max_members: int = 1_000_000
     max_vertices: int = 200_000
     max_problems: int = 1_000
 

@@ -49,7 +49,15 @@ class _Level:
 
 
 def write_cog(
-    path: Path, patch: Patch, *, size: int, transform: Affine, epsg: int, overviews: Resampling, step: int = 1
+    path: Path,
+    patch: Patch,
+    *,
+    size: int,
+    transform: Affine,
+    epsg: int,
+    overviews: Resampling,
+    step: int = 1,
+    block: int = _BLOCK,
 ) -> None:
     """Write a square raster of one band with nodata 0; the same arguments give the same bytes.
 
@@ -61,12 +69,13 @@ def write_cog(
         epsg: The CRS.
         overviews: How each is made from the next finer; AVERAGE leaves nodata out, NEAREST takes the first pixel.
         step: What averages are rounded to a multiple of, so that overviews compress as well as the pixels do.
+        block: Rows and columns of a tile.
     """
     geography = _geography(transform, epsg)
-    levels = [_level(patch, size, overviews, geography)]
+    levels = [_level(patch, size, overviews, geography, block)]
     while size > _COARSEST_OVERVIEW:
         patch, size = _halved(patch, overviews, step), math.ceil(size / 2)
-        levels.append(_level(patch, size, overviews, None))
+        levels.append(_level(patch, size, overviews, None, block))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(_assembled(levels))
@@ -88,9 +97,9 @@ def _halved(patch: Patch, resampling: Resampling, step: int) -> Patch:
     return Patch(mean.astype(pixels.dtype), patch.row // 2, patch.column // 2)
 
 
-def _level(patch: Patch, size: int, overviews: Resampling, geography: _Tags | None) -> _Level:
-    across = math.ceil(size / _BLOCK)
-    blocks = [_compressed(patch, row * _BLOCK, column * _BLOCK) for row in range(across) for column in range(across)]
+def _level(patch: Patch, size: int, overviews: Resampling, geography: _Tags | None, block: int) -> _Level:
+    across = range(math.ceil(size / block))
+    blocks = [_compressed(patch, row * block, column * block, block) for row in across for column in across]
     metadata = f'<GDALMetadata>\n  <Item name="OVR_RESAMPLING_ALG">{overviews}</Item>\n</GDALMetadata>\n'
     tags = [
         _tag(254, _LONG, 0 if geography is not None else 1),  # an overview
@@ -102,8 +111,8 @@ def _level(patch: Patch, size: int, overviews: Resampling, geography: _Tags | No
         _tag(277, _SHORT, 1),
         _tag(284, _SHORT, 1),
         _tag(317, _SHORT, 2),  # horizontal differences
-        _tag(322, _SHORT, _BLOCK),
-        _tag(323, _SHORT, _BLOCK),
+        _tag(322, _SHORT, block),
+        _tag(323, _SHORT, block),
         _tag(324, _LONG, *[0] * len(blocks)),  # where they are: filled in when all sizes are known
         _tag(325, _LONG, *map(len, blocks)),
         _tag(339, _SHORT, 1),
@@ -124,17 +133,17 @@ def _geography(transform: Affine, epsg: int) -> _Tags:
     ]
 
 
-def _compressed(patch: Patch, row: int, column: int) -> bytes:
+def _compressed(patch: Patch, row: int, column: int, block: int) -> bytes:
     """A block as it stands in the file; nothing when all of it is nodata."""
     height, width = patch.pixels.shape
     top, left = max(row, patch.row), max(column, patch.column)
-    bottom, right = min(row + _BLOCK, patch.row + height), min(column + _BLOCK, patch.column + width)
+    bottom, right = min(row + block, patch.row + height), min(column + block, patch.column + width)
     if top >= bottom or left >= right:
         return _SPARSE
     part = patch.pixels[top - patch.row : bottom - patch.row, left - patch.column : right - patch.column]
     if not part.any():
         return _SPARSE
-    whole = np.zeros((_BLOCK, _BLOCK), patch.pixels.dtype)
+    whole = np.zeros((block, block), patch.pixels.dtype)
     whole[top - row : bottom - row, left - column : right - column] = part
     whole[:, 1:] -= whole[:, :-1].copy()
     return zlib.compress(whole.astype(whole.dtype.newbyteorder("<"), copy=False).tobytes(), _DEFLATE_LEVEL)

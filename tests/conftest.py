@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Set before any test imports boto3 or GDAL, so that nothing can fall back to a person's own account.
 os.environ.update(
@@ -16,6 +17,11 @@ os.environ.update(
 )
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"):
     os.environ.pop(name, None)
+
+# The suite draws the same examples every time; `make fuzz` draws others each time, and many more.
+settings.register_profile("suite", max_examples=100, derandomize=True, deadline=None)
+settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 pytest_plugins = ["tests.engines"]
 

@@ -27,7 +27,8 @@ def serving(answer: Callable[[str, str, Mapping[str, str]], Answer]) -> Iterator
 
         def _answer(self):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            reply = answer(self.command, self.path, dict(self.headers))
+            headers = {name.title(): value for name, value in self.headers.items()}  # their case means nothing
+            reply = answer(self.command, self.path, headers)
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

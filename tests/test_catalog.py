@@ -97,6 +97,22 @@ def test_a_fault_on_the_second_page_is_an_error_not_half_a_list():
         StacCatalog(url).search("cop-dem-glo-30", BOX)
 
 
+def test_an_outage_between_the_landing_page_and_its_root_is_unavailable_and_no_bug_of_ours():
+    """As rustac and others answer: the root's address ends with a slash, so that pystac asks for it once more."""
+    asked = []
+
+    def answer(method, path, headers):
+        asked.append(path)
+        host = f"http://{headers['Host']}"
+        search = {"rel": "search", "href": f"{host}/search", "type": "application/geo+json", "method": "POST"}
+        links = [{"rel": "root", "href": f"{host}/"}, search]
+        body = json.dumps(ROOT | {"links": links}).encode()
+        return Answer(body=body) if len(asked) == 1 else Answer(501)
+
+    with serving(answer) as url, pytest.raises(Unavailable):
+        StacCatalog(url).search("cop-dem-glo-30", BOX)
+
+
 def test_nobody_listening_is_unavailable():
     with api([[]]) as url:
         pass

@@ -103,9 +103,10 @@ def test_lithops_has_a_configuration_for_every_workers_region_that_gives_it_its_
 def test_lithops_can_tell_a_worker_whatever_its_function_is_told_but_secrets(function):
     product = Product(function["name"])
     told = WorkerSettings(**{name: field.default for name, field in WorkerSettings.model_fields.items()}).model_copy(
-        update={"dem_compat": "legacy", "dest_region": "us-west-2"}
+        update={"dem_compat": "legacy", "dest_region": "us-west-2", "s1_subscription_key_secret": "ttc-dev-key"}
     )
 
     names = set(worker_environment(product, settings=make_settings([product]), worker=told))
 
-    assert set(function["environment"]) - {"TTC_S1_SUBSCRIPTION_KEY"} <= names
+    assert set(function["environment"]) <= names
+    assert "TTC_S1_SUBSCRIPTION_KEY" not in {*function["environment"], *names}

@@ -54,7 +54,7 @@ def test_a_job_s_row_says_what_was_asked_for(world):
     assert job.job_id.startswith("ghana-")
     assert (job.command, job.created_at, job.request_key) == (Command.OPEN, NOW, "requests/ghana.json")
     assert (job.dest, job.formats, job.overwrite, job.max_attempts) == (DEST, ("hkl",), True, 1)
-    assert (job.totals, job.shards, job.chunks) == ({Product.DEM: 6_000, Product.S1: 6_000}, 2, 6)
+    assert (job.totals, job.shards, job.chunks) == ({Product.DEM: 6_000, Product.S1: 6_000}, 3, 6)
     assert job.estimate_usd > 0
 
 

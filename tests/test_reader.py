@@ -181,6 +181,37 @@ def test_a_connection_that_breaks_in_the_middle_of_a_file_is_unavailable_and_not
         RasterioReader(QUICK).window(f"{url}/broken-{part}.tif", Bounds(0.3, 0.3, 0.7, 0.7))
 
 
+@pytest.mark.parametrize("reply", [Answer(503), Answer(429)])
+def test_an_outage_that_begins_once_the_size_of_a_file_is_known_is_no_corrupt_file(large, reply):
+    asked = []
+
+    def answer(*request):
+        asked.append(request)
+        return file_answers(large.read_bytes())(*request) if len(asked) == 1 else reply
+
+    with serving(answer) as url, pytest.raises(Unavailable):
+        RasterioReader(QUICK | {"GDAL_HTTP_MAX_RETRY": "1"}).window(
+            f"{url}/sized-{reply.status}.tif", Bounds(0.3, 0.3, 0.7, 0.7)
+        )
+
+
+def test_an_answer_that_breaks_off_once_is_read_again(large):
+    broken = []
+
+    def once(whole):
+        if broken:
+            return whole
+        broken.append(whole)
+        return replace(whole, cut_at=len(whole.body) // 2)
+
+    box = Bounds(0.48, 0.48, 0.5, 0.5)
+    with serving(answers_of(large, once)) as url:
+        raster = RasterioReader(QUICK).window(f"{url}/once.tif", box)
+
+    assert broken
+    assert np.array_equal(raster.pixels, RasterioReader(OPTIONS).window(str(large), box).pixels)
+
+
 def test_what_goes_wrong_in_another_thread_does_not_decide_here(large, tmp_path):
     damaged = tmp_path / "damaged.tif"
     damaged.write_bytes(large.read_bytes()[:100_000] + b"\xff" * 4_000_000)

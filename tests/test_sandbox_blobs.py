@@ -39,7 +39,7 @@ def token_of(blobs, collection="s1"):
 
 
 def signing_reader(blobs, *, slept):
-    tokens = Tokens(blobs.token_url, "s1", subscription_key=None, clock=lambda: 0.0, sleep=slept.append)
+    tokens = Tokens(blobs.token_url, "s1", subscription_key=lambda: None, clock=lambda: 0.0, sleep=slept.append)
     return SigningReader(RasterioReader(read_options(AwsSettings())), tokens, blobs=blobs.url)
 
 

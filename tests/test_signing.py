@@ -14,6 +14,7 @@ import rasterio
 from affine import Affine
 from pydantic import SecretStr
 
+from ard.adapters.fast_reader import FastReader
 from ard.adapters.gdal import read_options
 from ard.adapters.reader import RasterioReader
 from ard.adapters.signing import SigningReader, Tokens, is_blob, signed, without_queries
@@ -54,7 +55,11 @@ class Endpoint:
 
     def tokens(self, url, key=None):
         return Tokens(
-            f"{url}/token", "sentinel-1-rtc", subscription_key=key, clock=lambda: self.now, sleep=self.slept.append
+            f"{url}/token",
+            "sentinel-1-rtc",
+            subscription_key=lambda: key,
+            clock=lambda: self.now,
+            sleep=self.slept.append,
         )
 
 
@@ -277,8 +282,8 @@ def test_only_the_sentinel_1_worker_signs_and_only_when_there_is_an_endpoint():
     aws, worker = AwsSettings(), WorkerSettings()
 
     assert isinstance(_reader(Product.S1, aws, worker), SigningReader)
-    assert isinstance(_reader(Product.S2, aws, worker), RasterioReader)
-    assert isinstance(_reader(Product.S1, aws, WorkerSettings(s1_token_url="")), RasterioReader)
+    assert isinstance(_reader(Product.S2, aws, worker), FastReader)
+    assert isinstance(_reader(Product.S1, aws, WorkerSettings(s1_token_url="")), FastReader)
 
 
 def test_the_settings_do_not_show_the_key():

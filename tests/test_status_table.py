@@ -109,6 +109,16 @@ def test_a_command_is_kept_and_a_job_that_is_not_there_is_an_error(cloud):
         cloud.table.set_command("never", Command.PAUSED)
 
 
+def test_a_command_is_taken_only_when_the_expected_one_still_stands(cloud):
+    cloud.table.put_job(make_job())
+
+    cloud.table.set_command(make_job().job_id, Command.PAUSED, expected=Command.OPEN)
+    with pytest.raises(InvalidInput, match="expected a job that is open, found paused"):
+        cloud.table.set_command(make_job().job_id, Command.CANCELLED, expected=Command.OPEN)
+
+    assert cloud.table.job(make_job().job_id).command is Command.PAUSED
+
+
 def test_the_first_job_of_a_content_keeps_it(cloud):
     assert cloud.table.claim_digest("abc", "first") == "first"
     assert cloud.table.claim_digest("abc", "second") == "first"

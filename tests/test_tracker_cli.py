@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -163,6 +165,106 @@ def test_a_redrive_is_only_shown_until_it_is_applied(tracker):
     assert f"to send: tracker redrive --job {JOB} --apply\n" in result.stderr
     assert f"to send the 1 left too: tracker redrive --job {JOB} --force --apply\n" in result.stderr
     assert tracker.cloud.queue.receive(visible_again_seconds=1) == []
+
+
+def failures(count, **fields):
+    return [row(number, State.FAILED, **({"cause": "crashed"} | fields)) for number in range(count)]
+
+
+def test_a_redrive_tells_its_cost_and_its_canary_before_it_is_applied(tracker):
+    tracker.job(*failures(30), row(99, State.RUNNING))
+
+    text = tracker.run("redrive", "--job", JOB).stdout
+    document = json.loads(tracker.run("redrive", "--job", JOB, "--json").stdout)
+
+    assert "estimate $" in text and "canary 10, then the rest if 80% of them end well" in text
+    assert "never touched: 1 running now" in text
+    assert (document["canary"], document["estimate"]["source"], document["letters"]) == (
+        10,
+        "seed averages",
+        {"dem": 0},
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_many_tasks_are_not_sent_unasked(tracker, arguments):
+    tracker.job(*failures(21))
+
+    result = tracker.run("redrive", "--job", JOB, "--apply", *arguments)
+
+    assert (result.exit_code, result.stdout, tracker.cloud.queue.depth()) == (2, "", 0)
+    assert "--yes" in result.stderr
+
+
+def test_256_tasks_whose_canary_has_not_ended_are_not_success(tracker):
+    tracker.job(*failures(256))
+
+    result = tracker.run("redrive", "--job", JOB, "--apply", "--yes", "--canary", "3", "--canary-wait", "0")
+
+    assert result.exit_code == 7
+    assert (tracker.cloud.queue.depth(), "held back 253" in result.stdout) == (3, True)
+    assert "the canary has not ended within 0 s" in result.stderr
+
+
+def fail_what_is_queued(table, job, over):
+    """A worker to whom everything goes wrong."""
+    while not over.is_set():
+        for one in table.tasks(job, states=[State.QUEUED]):
+            table.replace(one, replace(one, state=State.FAILED, cause="auth"))
+
+
+def test_256_tasks_that_fail_again_are_not_success(tracker):
+    job, over = tracker.job(*failures(257)), threading.Event()
+    worker = threading.Thread(target=fail_what_is_queued, args=(tracker.cloud.table, job, over))
+    worker.start()
+
+    result = tracker.run("redrive", "--job", JOB, "--apply", "--yes", "--canary", "256")
+    over.set()
+    worker.join()
+
+    assert (result.exit_code, "sent 256" in result.stdout, "held back 1" in result.stdout) == (1, True, True)
+    assert "stopped: the cause is not repaired" in result.stderr
+    assert f"to send the 1 held back all the same: tracker redrive --job {JOB} --canary 0 --apply" in result.stderr
+
+
+def test_a_canary_is_not_sent_for_a_job_that_does_not_run(tracker):
+    tracker.job(*failures(21), command=Command.PAUSED)
+
+    result = tracker.run("redrive", "--job", JOB, "--apply", "--yes")
+
+    assert (result.exit_code, tracker.cloud.queue.depth()) == (3, 0)
+    assert f"tracker resume --job {JOB}" in result.stderr
+
+
+def test_nothing_is_sent_to_a_provider_that_seems_down_but_by_force(tracker):
+    waiting = [row(number, State.RETRYING, cause="unavailable") for number in range(10, 14)]
+    tracker.job(*failures(2), *waiting)
+
+    refused = tracker.run("redrive", "--job", JOB, "--apply")
+    forced = tracker.run("redrive", "--job", JOB, "--apply", "--force")
+
+    assert (refused.exit_code, forced.exit_code) == (4, 0)
+    assert "the provider of dem seems to be down: 4 tasks wait for it, 0 made" in refused.stderr
+
+
+def test_the_failures_of_all_jobs_are_redriven_together(tracker):
+    tracker.job(*failures(2))
+    tracker.cloud.table.put_job(make_job(job_id="well"))
+    tracker.cloud.table.put_job(make_job(job_id="over", command=Command.CANCELLED))
+    tracker.cloud.table.add_tasks([replace(failures(1)[0], job_id="over")])
+
+    shown = tracker.run("redrive", "--all")
+    sent = json.loads(tracker.run("redrive", "--all", "--apply", "--json").stdout)
+    again = tracker.run("redrive", "--all")
+
+    assert [line for line in shown.stdout.splitlines() if "Plan" in line] == [f"Plan of {JOB} (nothing sent yet)"]
+    assert (sent["kind"], [(one["job"], one["sent"]) for one in sent["jobs"]]) == ("redrives", [(JOB, 2)])
+    assert (again.exit_code, again.stdout) == (6, "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "--job", JOB]])
+def test_a_redrive_is_of_one_job_or_of_all(tracker, arguments):
+    assert tracker.run("redrive", *arguments).exit_code == 2
 
 
 def test_a_repaired_tile_is_redriven_by_force(tracker):

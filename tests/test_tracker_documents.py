@@ -1,32 +1,34 @@
 import json
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from ard.adapters.outputs import Output
 from ard.product import Product
-from ard.rows import OddRow
+from ard.rows import Command, OddRow
 from ard.states import State
 from tests.contracts.cli import PATH, reference
 from tests.contracts.schemas import FOLDER, schemas
 from tests.factories import NOW, make_job, make_row
+from tests.producing import make_settings
 from tracker.bundles import By, bundle_failures
+from tracker.canary import Canary
 from tracker.doctor.findings import broken, well
-from tracker.documents.make import (
-    failures_document,
-    jobs_document,
-    plan_document,
-    reconcile_document,
-    redrive_document,
-    status_document,
-)
+from tracker.documents import acting
+from tracker.documents.make import dumped, failures_document, jobs_document, status_document
+from tracker.drift import Drift, Lost, Orphan, Unrecorded
 from tracker.failures import group_failures
 from tracker.quality import parse_where, quality_of
 from tracker.reconcile import ReconcileResult, Step
-from tracker.redrive import Redrive, Selection, plan_redrive
+from tracker.redrive import Redrive
+from tracker.redrive_plan import Outage, Selection, cost_of, plan_redrive
+from tracker.repair import Repair
 from tracker.report.write import write_report
 from tracker.show.doctor import doctor_document
 from tracker.show.quality import quality_document
 from tracker.show.tile import tile_document
+from tracker.stopping import Standing
 from tracker.summary import activity_of, summarise
 from tracker.tile_history import TileHistory, TileTaskView
 
@@ -47,19 +49,59 @@ def history():
     return TileHistory(tile="1X1Y", year=2023, tasks=tasks, odd=(ODD,), jobs_searched=1)
 
 
-PLAN = plan_redrive(ROWS, Selection())
+PLAN = replace(plan_redrive(ROWS, Selection(), now=NOW), outages=(Outage(product=Product.DEM, waiting=9, made=1),))
+DONE = Redrive(
+    sent=1,
+    changed={State.RUNNING: 1},
+    letters_deleted=1,
+    letters_left=(Product.DEM,),
+    held_back=3,
+    canary=Canary(size=2, well=0, badly={"auth": 1}, waiting={"queued": 1}),
+)
+DRIFT = Drift(
+    checked=3,
+    lost=(Lost(row=ROWS[0], damage="gone"),),
+    unrecorded=(
+        Unrecorded(row=ROWS[1], output=Output(item_key="a.json", job_id="a", flags=frozenset(), metrics={}, size=1)),
+    ),
+    orphans=(Orphan(key="a/b", size=1, modified=NOW),),
+    stale_letters={Product.DEM: 1},
+)
+
+
+def plan_shape():
+    cost = cost_of(PLAN, make_settings().queues)
+    return acting.plan_shape("a", PLAN, canary=10, cost=cost, letters={Product.DEM: 1}, odd_rows=0)
+
+
+def drift_shape():
+    repaired = Repair(sent=1, recorded=1, orphans_deleted=0, letters_deleted={Product.DEM: 1}, left=1)
+    return acting.drift_shape(make_job(), DRIFT, repaired)
+
+
 DOCUMENTS = {
     "job_status": lambda: status_document(summary()),
     "jobs": lambda: jobs_document([make_job()]),
     "failures": lambda: failures_document(
         "a", group_failures(ROWS), by=By.TILE, bundles=bundle_failures(ROWS, By.TILE), odd_rows=1
     ),
-    "redrive_plan": lambda: plan_document("a", PLAN),
-    "redrive": lambda: redrive_document(
-        "a", Redrive(sent=1, changed=0, letters_deleted=1, letters_left=(Product.DEM,)), PLAN
+    "redrive_plan": lambda: dumped(plan_shape()),
+    "redrive_plans": lambda: dumped(acting.RedrivePlansDocument(jobs=[plan_shape()])),
+    "redrive": lambda: dumped(acting.redrive_shape("a", DONE, PLAN)),
+    "redrives": lambda: dumped(acting.RedrivesDocument(jobs=[acting.redrive_shape("a", DONE, PLAN)])),
+    "reconcile": lambda: acting.reconcile_document(
+        ReconcileResult(rows={Step.RESENT: 1}, changed=0, requests=0, unsent=0, orphans=("a",), odd=("b",), more=False),
+        drift_shape(),
     ),
-    "reconcile": lambda: reconcile_document(
-        ReconcileResult(rows={Step.RESENT: 1}, changed=0, requests=0, unsent=0, orphans=("a",), odd=("b",), more=False)
+    "job_command": lambda: dumped(
+        acting.JobCommandDocument(
+            job="a",
+            command=Command.CANCELLED,
+            cancelled=1,
+            tasks={Standing.CANCELLED: 1},
+            chunks_sent=0,
+            tasks_sent=0,
+        )
     ),
     "doctor": lambda: doctor_document([well("a", "b"), broken("c", "d", "e")], now=NOW),
     "tile": lambda: tile_document(history(), explain=False),

@@ -121,19 +121,19 @@ def test_a_worker_whose_lease_is_live_is_waited_for(world):
 
 
 @pytest.mark.parametrize(
-    ("command", "step", "state", "parked"),
+    ("command", "step", "state", "check_after"),
     [
-        (Command.PAUSED, Step.PARKED, State.QUEUED, True),
-        (Command.CANCELLED, Step.CANCELLED, State.CANCELLED, False),
+        (Command.PAUSED, Step.PARKED, State.QUEUED, DUE + QUEUED_PATIENCE_SECONDS),
+        (Command.CANCELLED, Step.CANCELLED, State.CANCELLED, None),
     ],
 )
-def test_tasks_of_a_job_that_is_not_wanted_now_are_set_aside(world, command, step, state, parked):
+def test_tasks_of_a_job_that_is_not_wanted_now_are_set_aside(world, command, step, state, check_after):
     row = make_row(state=State.RETRYING, check_after=DUE - 1)
     world.add(row, command=command)
 
     assert world.run().rows == {step: 1}
     after = world.row(row)
-    assert (after.state, after.parked, after.check_after) == (state, parked, None)
+    assert (after.state, after.parked, after.check_after) == (state, command is Command.PAUSED, check_after)
     assert bodies(world.cloud.queue) == []
 
 

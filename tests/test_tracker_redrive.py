@@ -14,11 +14,17 @@ from ard.rows import task_of
 from ard.states import State
 from ard.task import TileTask
 from tests.factories import NOW, make_job, make_row
-from tracker.redrive import Note, RedrivePlan, Selection, apply_redrive, clear_letters, plan_redrive
+from tests.producing import make_settings
+from tracker.canary import Canary, split_canary
+from tracker.letters import clear_letters
+from tracker.redrive import Caution, Note, apply_redrive, canary_size
+from tracker.redrive_plan import Outage, RedrivePlan, Selection, cost_of, plan_redrive
+from tracker.sending import Pace
 from tracker.services import Lane, Tasks
 
 JOB_ROW = make_job()
 NOTE = Note(who="ann", why="repaired", filter="")
+AT_ONCE = Pace(clock=lambda: NOW, sleep=lambda _: None)
 
 
 def failed(number, **fields):
@@ -37,7 +43,9 @@ def plan_of(*rows):
 
 
 def test_only_failed_rows_are_chosen():
-    plan = plan_redrive([make_row(x_tile=n, state=state, cause="x") for n, state in enumerate(State)], Selection())
+    plan = plan_redrive(
+        [make_row(x_tile=n, state=state, cause="x") for n, state in enumerate(State)], Selection(), now=NOW
+    )
 
     assert [row.state for row in plan.chosen] == [State.FAILED]
     assert set(plan.others) == set(State) - {State.FAILED}
@@ -47,8 +55,8 @@ def test_only_failed_rows_are_chosen():
 def test_permanent_causes_need_force(cause):
     rows = [failed(1, cause=cause)]
 
-    assert plan_redrive(rows, Selection()).permanent == tuple(rows)
-    assert plan_redrive(rows, Selection(force=True)).chosen == tuple(rows)
+    assert plan_redrive(rows, Selection(), now=NOW).permanent == tuple(rows)
+    assert plan_redrive(rows, Selection(force=True), now=NOW).chosen == tuple(rows)
 
 
 def test_filters_narrow_the_choice_together():
@@ -61,7 +69,7 @@ def test_filters_narrow_the_choice_together():
 
     wanted = Selection(products=[Product.DEM], causes=["crashed"], tiles=["1X871Y", "2X871Y"])
 
-    assert plan_redrive(rows, wanted).chosen == (rows[0],)
+    assert plan_redrive(rows, wanted, now=NOW).chosen == (rows[0],)
 
 
 class FakeTable:
@@ -78,6 +86,9 @@ class FakeTable:
             return False
         self.rows[old.task_id] = new
         return True
+
+    def task(self, job_id, shard, task_id):
+        return self.rows.get(task_id)
 
     def log_redrive(self, job_id, *, now, entry):
         self.log[job_id, now] = entry
@@ -147,7 +158,7 @@ def test_no_task_is_lost_whatever_fails(seed, chance, count, left_alone):
     tasks = Tasks(table=table, lanes={Product.DEM: Lane(queue=queue, dlq=dlq)})
 
     with suppress(Unavailable):
-        apply_redrive(plan_of(*rows), JOB_ROW, tasks, now=NOW, note=NOTE)
+        apply_redrive(plan_of(*rows), JOB_ROW, tasks, pace=AT_ONCE, note=NOTE)
 
     sent = queue.tasks()
     for row in table.rows.values():
@@ -163,9 +174,9 @@ def test_a_row_that_changed_meanwhile_is_left_alone():
     table, queue = FakeTable([replace(row, state=State.QUEUED)]), FakeQueue()
     tasks = Tasks(table=table, lanes={Product.DEM: Lane(queue=queue, dlq=FakeQueue([letter(row)]))})
 
-    done = apply_redrive(plan_of(row), JOB_ROW, tasks, now=NOW, note=NOTE)
+    done = apply_redrive(plan_of(row), JOB_ROW, tasks, pace=AT_ONCE, note=NOTE)
 
-    assert (done.sent, done.changed, done.letters_deleted) == (0, 1, 0)
+    assert (done.sent, done.changed, done.letters_deleted) == (0, {State.QUEUED: 1}, 0)
     assert not queue.messages
 
 
@@ -174,7 +185,7 @@ def test_nothing_is_changed_when_a_product_has_no_queue():
     table = FakeTable([row])
 
     with pytest.raises(InvalidInput, match="expected the queue of s1"):
-        apply_redrive(plan_of(row), JOB_ROW, Tasks(table=table, lanes={}), now=NOW, note=NOTE)
+        apply_redrive(plan_of(row), JOB_ROW, Tasks(table=table, lanes={}), pace=AT_ONCE, note=NOTE)
 
     assert (list(table.rows.values()), table.log) == ([row], {})
 
@@ -184,11 +195,12 @@ def test_a_redrive_is_logged_with_who_why_and_what():
     table = FakeTable([row])
     tasks = Tasks(table=table, lanes={Product.DEM: Lane(queue=FakeQueue(), dlq=FakeQueue())})
 
-    apply_redrive(plan_of(row), JOB_ROW, tasks, now=NOW, note=NOTE)
+    apply_redrive(plan_of(row), JOB_ROW, tasks, pace=AT_ONCE, note=NOTE)
 
     (entry,) = table.log.values()
     assert entry == {
         "who": "ann", "why": "repaired", "filter": "", "chosen": 1, "ended": True, "sent": 1, "letters_deleted": 0,
+        "held_back": 0,
     }  # fmt: skip
 
 
@@ -200,7 +212,7 @@ def test_on_a_real_queue_a_redrive_sends_the_fence_and_clears_exactly_its_own_le
     cloud.dlq.send([letter(rows[0]), letter(rows[1]), newer, stranger, Outgoing(body="poison")])
     tasks = Tasks(table=cloud.table, lanes={Product.DEM: Lane(queue=cloud.queue, dlq=cloud.dlq)})
 
-    done = apply_redrive(plan_of(rows[0]), JOB_ROW, tasks, now=NOW, note=NOTE)
+    done = apply_redrive(plan_of(rows[0]), JOB_ROW, tasks, pace=AT_ONCE, note=NOTE)
 
     assert (done.sent, done.letters_deleted, done.letters_left) == (1, 1, ())
     (message,) = cloud.queue.receive(visible_again_seconds=30, wait_seconds=1)
@@ -214,6 +226,115 @@ def test_on_a_real_queue_a_redrive_sends_the_fence_and_clears_exactly_its_own_le
 
 def test_an_empty_queue_of_dead_letters_is_not_waited_for(cloud):
     assert clear_letters(cloud.dlq, "a", {}) == 0
+
+
+class Clock:
+    """Time that passes only while somebody sleeps; then what is told to happens."""
+
+    def __init__(self, happens=lambda: None):
+        self.now, self.naps, self.happens = NOW, [], happens
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.naps.append(seconds)
+        self.happens()
+
+    def pace(self, per_second=None):
+        return Pace(clock=lambda: self.now, sleep=self.sleep, per_second=per_second)
+
+
+def redrive_carefully(rows, *, ends, canary=10, patience=60.0):
+    """A redrive whose canary ends as ``ends`` says, one task at each look; the queue, what was done, what was told."""
+    table, queue, told = FakeTable(rows), FakeQueue(), []
+    tasks = Tasks(table=table, lanes={Product.DEM: Lane(queue=queue, dlq=FakeQueue([letter(row) for row in rows]))})
+    left = list(ends)
+
+    def end_one():
+        waiting = next((row for row in table.rows.values() if row.state is State.QUEUED), None)
+        if left and waiting:
+            table.rows[waiting.task_id] = replace(waiting, **left.pop(0))
+
+    caution = Caution(canary=canary, patience_seconds=patience, tell=told.append)
+    pace = Clock(end_one).pace()
+    return queue, apply_redrive(plan_of(*rows), JOB_ROW, tasks, pace=pace, note=NOTE, caution=caution), told
+
+
+WELL, BADLY = {"state": State.SUCCEEDED}, {"state": State.FAILED, "cause": "auth"}
+
+
+def test_the_rest_follows_a_canary_that_ended_well_enough():
+    queue, done, told = redrive_carefully([failed(n) for n in range(30)], ends=[WELL] * 8 + [BADLY] * 2)
+
+    assert (done.sent, done.held_back, done.canary.passed) == (30, 0, True)
+    assert len(queue.messages) == 30
+    assert told[0] == Canary(size=10, well=0, badly={}, waiting={"queued": 10})
+    assert told[-1] == Canary(size=10, well=8, badly={"auth": 2}, waiting={})
+
+
+def test_a_canary_that_can_no_longer_pass_stops_the_rest_at_once():
+    queue, done, told = redrive_carefully([failed(n) for n in range(30)], ends=[WELL, BADLY, BADLY, BADLY, WELL])
+
+    assert (done.sent, done.held_back, done.letters_deleted) == (10, 20, 10)
+    assert (done.canary.passed, done.canary.lost, len(queue.messages)) == (False, True, 10)
+    assert told[-1].waiting == {"queued": 6}, "nobody waits for the others"
+
+
+def test_a_canary_is_waited_for_so_long_and_the_rest_stays_as_it_was():
+    queue, done, _ = redrive_carefully([failed(n) for n in range(30)], ends=[WELL], patience=20.0)
+
+    assert (done.canary.waiting, done.canary.lost, done.held_back) == ({"queued": 9}, False, 20)
+    assert len(queue.messages) == 10
+
+
+def test_every_product_and_cause_is_in_the_canary():
+    rows = [failed(n) for n in range(40)] + [failed(50, cause="auth"), failed(51, product=Product.S1)]
+
+    first, rest = split_canary(rows, 4)
+
+    assert {(row.product, row.cause) for row in first} == {(row.product, row.cause) for row in rows}
+    assert (len(first), len(first + rest), {row.task_id for row in first + rest}) == (
+        4, 42, {row.task_id for row in rows},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted", "size"), [(20, None, 0), (21, None, 10), (500, 0, 0), (500, 3, 3), (5, 5, 0), (5, 9, 0)]
+)
+def test_ten_go_first_of_more_than_twenty(chosen, wanted, size):
+    assert canary_size(chosen, wanted) == size
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(None, 0), (10.0, 9), (0.5, 198), (1000.0, 0)])
+def test_tasks_are_sent_no_faster_than_wanted(rate, seconds):
+    rows, clock = [failed(n) for n in range(100)], Clock()
+    tasks = Tasks(table=FakeTable(rows), lanes={Product.DEM: Lane(queue=FakeQueue(), dlq=FakeQueue())})
+
+    done = apply_redrive(plan_of(*rows), JOB_ROW, tasks, pace=clock.pace(rate), note=NOTE)
+
+    assert (done.sent, sum(clock.naps)) == (100, pytest.approx(seconds))
+
+
+def test_the_cost_is_by_the_job_s_own_tasks_where_there_are_enough():
+    queues = make_settings().queues
+    made = [make_row(x_tile=n, state=State.SUCCEEDED, seconds=float(n)) for n in range(1, 7)]
+
+    known = cost_of(plan_redrive([failed(0), *made], Selection(), now=NOW), queues)
+    unknown = cost_of(plan_redrive([failed(0), *made[:4]], Selection(), now=NOW), queues)
+
+    assert (known.source, known.gb_seconds) == ("6 tasks of this job", 3.5)
+    assert (unknown.source, unknown.gb_seconds) == ("seed averages", 9.0)
+
+
+def test_a_provider_seems_down_while_more_tasks_wait_for_it_than_are_made():
+    waiting = [make_row(x_tile=n, state=State.RETRYING, cause="unavailable") for n in range(1, 4)]
+    long_ago = [make_row(x_tile=n, state=State.SUCCEEDED, updated_at=NOW - 901) for n in range(10, 20)]
+    lately = [make_row(x_tile=n, state=State.SUCCEEDED) for n in range(20, 23)]
+
+    def outages(*rows):
+        return plan_redrive([failed(0), *rows], Selection(), now=NOW).outages
+
+    assert outages(*waiting, *long_ago) == (Outage(product=Product.DEM, waiting=3, made=0),)
+    assert outages(*waiting, *lately) == outages(*waiting[:2]) == ()
 
 
 def receive_all(queue):

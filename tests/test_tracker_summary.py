@@ -127,22 +127,22 @@ class Rows:
 
     name = "table"
 
-    def __init__(self, rows, index=None):
-        self.rows, self.index, self.asked = rows, index if index is not None else rows, []
+    def __init__(self, rows, index=None, *, shards=1):
+        self.rows, self.index, self.asked, self.shards = rows, index if index is not None else rows, [], shards
 
     def job(self, job_id):
-        return make_job(totals={Product.DEM: len(self.rows)}) if self.rows else None
+        return make_job(totals={Product.DEM: len(self.rows)}, shards=self.shards) if self.rows else None
 
-    def activity(self, job, since, *, odd):
+    def changes(self, job, shard, *, since, odd):
         self.asked.append(since)
-        return [activity_of(row) for row in self.index if row.updated_at >= since]
+        return [activity_of(row) for row in self.index if row.updated_at >= since and row.x_tile % job.shards == shard]
 
     def confirmed_activity(self, job, *, odd):
         return [activity_of(row) for row in self.rows]
 
 
-def follower_of(table):
-    return Follower(table=table, job_id="a", regions=REGIONS)
+def follower_of(table, clock=lambda: 0.0):
+    return Follower(table=table, job_id="a", regions=REGIONS, clock=clock)
 
 
 def test_a_follower_reads_only_what_changed_since_with_a_minute_of_overlap():
@@ -155,6 +155,30 @@ def test_a_follower_reads_only_what_changed_since_with_a_minute_of_overlap():
 
     assert table.asked == [0.0, NOW - 60]
     assert (summary.counts.done, summary.counts.queued) == (1, 1)
+
+
+def test_a_look_at_a_slow_table_stays_short_and_the_next_one_begins_where_it_ended():
+    class Slow(Rows):
+        now, looked_at = 0.0, ()
+
+        def changes(self, job, shard, *, since, odd):
+            self.now += 0.3
+            self.looked_at = (*self.looked_at, shard)
+            return super().changes(job, shard, since=since, odd=odd)
+
+    table = Slow(make_rows(*[State.QUEUED] * 32), shards=32)
+    follower = follower_of(table, lambda: table.now)
+    follower.read(NOW)
+    whole, table.looked_at = table.looked_at, ()
+
+    second = follower.read(NOW + 5)
+    asked, table.looked_at = table.looked_at, ()
+    follower.read(NOW + 10)
+
+    assert sorted(whole) == list(range(32)), "the first look reads everything"
+    assert 4 <= len(asked) <= 4 + 4, "a second, and what was under way when it ended"
+    assert not set(asked) & set(table.looked_at[:4])
+    assert second.as_of == NOW, "the numbers are as old as their oldest part"
 
 
 def test_an_end_that_only_the_index_shows_is_not_believed():

@@ -19,7 +19,9 @@ from ard.transitions import (
     crashed,
     decide,
     finished,
+    recovered,
     redriven,
+    unmade,
 )
 from tests.factories import make_delivery, make_row
 
@@ -217,3 +219,25 @@ def test_whatever_a_decision_writes_moves_forward_and_stays_watched(row, command
 @given(_ROWS, st.integers(1, 5))
 def test_a_crash_is_always_charged(row, max_attempts):
     assert crashed(row, max_attempts=max_attempts, now=NOW).charged == row.charged + 1
+
+
+def test_a_task_whose_output_is_gone_waits_again_and_its_fence_stays():
+    row = make_row(state=State.SUCCEEDED, fence=3, charged=2, item="x", flags=("f",), digest={"a": 1}, check_after=None)
+
+    after = unmade(row, damage="x" * 999, now=NOW)
+
+    assert (after.state, after.fence, after.charged, after.cause) == (State.QUEUED, 3, 0, "output_lost")
+    assert (after.item, after.flags, after.digest, len(after.message)) == (None, (), {}, 300)
+    assert after.check_after == NOW + 900, "nobody else would miss it"
+
+
+def test_a_task_whose_output_was_found_has_succeeded_without_an_attempt():
+    row = replace(RUNNING, cause="crashed", message="died", waits=2, waiting_since=NOW, gb_seconds=7.0)
+
+    after = recovered(row, "item", flags={"b", "a"}, digest={"n": 1}, now=NOW + 9)
+
+    assert (after.state, after.fence, after.item, after.flags, after.digest) == (
+        State.SUCCEEDED, 3, "item", ("a", "b"), {"n": 1},
+    )  # fmt: skip
+    assert (after.owner, after.lease_until, after.check_after, after.cause, after.message) == (None,) * 5
+    assert (after.attempts, after.gb_seconds, after.updated_at) == ((), 7.0, NOW + 9)

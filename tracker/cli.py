@@ -8,7 +8,7 @@ import typer
 
 from ard.adapters import console
 from ard.adapters.console import Exit, say
-from tracker import act, look, look_closer, papers
+from tracker import act, act_on_jobs, look, look_closer, papers
 from tracker.follow import NoSuchJob
 from tracker.options import EPILOG
 
@@ -48,6 +48,9 @@ for command in (
     papers.report,
     papers.export,
     act.redrive,
-    act.reconcile,
+    act_on_jobs.reconcile,
+    act_on_jobs.cancel,
+    act_on_jobs.pause,
+    act_on_jobs.resume,
 ):
     app.command(epilog=EPILOG)(reports_errors(command))

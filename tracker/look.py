@@ -56,7 +56,7 @@ def status(
 ) -> None:
     """Count the tasks of a job by product and state."""
     settings = configured(TableSettings)
-    follower = Follower(table=open_table(settings), job_id=job, regions=regions_of(settings))
+    follower = Follower(table=open_table(settings), job_id=job, regions=regions_of(settings), clock=time.monotonic)
     summary = _watch(follower, refresh, live=not as_json) if watch else follower.read(console.now())
     screen = show.results_console()
     if as_json:

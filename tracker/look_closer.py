@@ -56,7 +56,7 @@ def tile(
     jobs = table.jobs(JOBS_SEARCHED, odd=odd.append) if job is None else [find_job(table, job)]
     history = tile_history(table, jobs, ids, year, now=console.now(), odd=odd)
     if explain:
-        history = explained(history, partial(_open_store, aws=AwsSettings(), region=WorkerSettings().dest_region))
+        history = explained(history, partial(open_outputs, aws=AwsSettings(), region=WorkerSettings().dest_region))
     if as_json:
         put_document(show_tile.tile_document(history, explain=explain))
     elif history.tasks:
@@ -113,7 +113,12 @@ def doctor(*, as_json: JsonOption = False) -> None:
         raise typer.Exit(Exit.UNAVAILABLE)
 
 
-def _open_store(dest: str, *, aws: AwsSettings, region: str | None) -> Store:
+def open_outputs(dest: str, *, aws: AwsSettings, region: str | None) -> Store:
+    """The store of a job's outputs, to look at.
+
+    Raises:
+        InvalidInput: It is a folder that is not on this machine.
+    """
     if dest.startswith("/") and not Path(dest).is_dir():  # opening it would make it
         raise InvalidInput(f"expected the folder {dest} on this machine, found none")
     return Store.open(dest, aws=aws, region=region)

@@ -17,7 +17,7 @@ from tracker.documents.make import Document
 
 EPILOG = (
     "Exit codes: 0 well, 1 partly failed, 2 wrong usage, 3 bad input, 4 a deployment, credentials or a service is "
-    "missing, 5 interrupted, 6 nothing to do, 7 not ended, 8 all failed, 9 no such job."
+    "missing, 5 interrupted, 6 nothing to do, 7 not ended, 8 all failed, 9 no such job, 11 drift found."
 )
 
 JobOption = Annotated[str, typer.Option("--job", metavar="ID", help="The job's id.")]
@@ -41,11 +41,36 @@ ProductsOption = Annotated[list[Product] | None, typer.Option("--product", help=
 CausesOption = Annotated[list[str] | None, typer.Option("--cause", help="Only of this cause; repeatable.")]
 TilesOption = Annotated[list[str] | None, typer.Option("--tile", metavar="1000X871Y", help="This tile; repeatable.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Also causes that trying again cannot help: after a repair.")
+    bool,
+    typer.Option(
+        "--force", help="Also causes that trying again cannot help, after a repair; and though a provider seems down."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the log.")]
 ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, only say what would be done.")]
-ReconciledJobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only this job's rows.")]
+RedrivenJobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="The job's id; or --all.")]
+AllJobsOption = Annotated[bool, typer.Option("--all", help="The newest jobs, as far as tasks of theirs have failed.")]
+CanaryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--canary",
+        min=0,
+        metavar="N",
+        help="Send N first, and the rest when 80 % of them end well; 0 sends all at once. Default: 10 of more than 20.",
+    ),
+]
+CanaryWaitOption = Annotated[
+    float, typer.Option("--canary-wait", min=0, metavar="SECONDS", help="How long the canary may take to end.")
+]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", min=0.01, metavar="N", help="Send at most N tasks a second.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+FixOption = Annotated[bool, typer.Option("--fix", help="Repair rows and dead letters that do not fit; needs --job.")]
+DeleteOrphansOption = Annotated[
+    bool, typer.Option("--delete-orphans", help="Also delete objects that no item names; needs --fix.")
+]
+ReconciledJobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only this job; its outputs too.")]
 ByOption = Annotated[By, typer.Option("--by", help="What to put together.")]
 TileArgument = Annotated[str, typer.Argument(metavar="TILE", help="The tile, such as 1000X871Y.")]
 YearOption = Annotated[int, typer.Option("--year", min=FIRST_YEAR, max=LAST_YEAR, help="The calendar year.")]

@@ -181,8 +181,11 @@ class _Run:
             later = (row.lease_until or 0) + PATIENCE_SECONDS
             return _Move(step=Step.PUT_OFF, old=row, new=replace(row, check_after=later))
         if job.command is not Command.OPEN:
-            step = Step.CANCELLED if job.command is Command.CANCELLED else Step.PARKED
-            return _Move(step=step, old=row, new=set_aside(row, job.command, now))
+            aside = set_aside(row, job.command, now)
+            if not aside.parked:
+                return _Move(step=Step.CANCELLED, old=row, new=aside)
+            # Looked at again: who resumes the job may have looked for parked tasks before this one was.
+            return _Move(step=Step.PARKED, old=row, new=replace(aside, check_after=now + QUEUED_PATIENCE_SECONDS))
         return self._once_more(row, job)
 
     def _once_more(self, row: TaskRow, job: JobRow) -> _Move:

@@ -38,6 +38,7 @@ class Exit(IntEnum):
     NOT_FINISHED = 7
     TOTAL_FAILURE = 8
     NO_SUCH_JOB = 9
+    DRIFT = 11  # rows and outputs tell different stories
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:

@@ -28,6 +28,9 @@ _READ_OPTIONS: Mapping[str, str] = {
     "VSI_CACHE": "TRUE",
 }
 
+# Nothing is kept of a file once it is closed: https://gdal.org/en/stable/user/virtual_file_systems.html
+AFRESH: Mapping[str, str] = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/", "VSI_CACHE": "FALSE"}
+
 
 def read_options(aws: AwsSettings) -> dict[str, str]:
     """GDAL options for reading; GDAL ignores AWS_ENDPOINT_URL, so a local AWS is spelled out for it."""
@@ -91,16 +94,22 @@ def translate(error: RasterioError, href: str, *, heard: Sequence[str] = ()) -> 
         return AssetCorrupt(where)
     status = _HTTP_STATUS.search(text)
     if status is not None:
-        return _from_status(int(status[1]), where)
+        return of_status(int(status[1]), where)
     if _NETWORK.search(text):
         return Unavailable(where)
-    transfers = [found[1] for line in heard if (found := _TRANSFER.search(line))]
-    if transfers:
-        return _from_status(int(transfers[-1]), f"{where}: HTTP {transfers[-1]} within the file")
-    return AssetCorrupt(where)
+    return _from_warnings("\n".join(heard), where)
 
 
-def _from_status(status: int, where: str) -> ArdError:
+def _from_warnings(told: str, where: str) -> ArdError:
+    """The error behind a file that looks corrupt: nothing was amiss but the file itself when nothing was told."""
+    statuses = _TRANSFER.findall(told) or _HTTP_STATUS.findall(told)
+    if statuses:
+        return of_status(int(statuses[-1]), f"{where}: HTTP {statuses[-1]} within the file")
+    return Unavailable(where) if _NETWORK.search(told) else AssetCorrupt(where)
+
+
+def of_status(status: int, where: str) -> ArdError:
+    """The error of ours that an HTTP status means which is no success, or a success that was none."""
     if status in _UNAUTHORISED:
         return Auth(where)
     if status in _GONE:

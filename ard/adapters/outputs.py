@@ -138,6 +138,14 @@ def look(task: TileTask, store: Store, *, verify: Verify = Verify.SIZES, listing
     return Look(output=item.output)
 
 
+def named_objects(key: str, content: bytes) -> frozenset[str] | None:
+    """The keys of the data objects that a STAC item names; None when it is not an item of an output."""
+    try:
+        return frozenset(part.key for part in _parse_item(key, content).parts)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """A data object as the item knows it."""

@@ -1,5 +1,6 @@
 """SQS queues: every entry that a batch reports as failed is sent again or raised."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ _LONGEST_VISIBILITY_SECONDS = 12 * 3600
 
 FENCE, CAUSE, JOB = "fence", "cause", "job_id"  # names of message attributes
 _TYPE = "String"
+_FENCE = re.compile(r"[0-9]{1,18}")  # whoever can send may write anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,12 @@ class Received:
     body: str
     receipt: str
     attributes: Mapping[str, str]
+
+
+def fence_of(attributes: Mapping[str, str]) -> int | None:
+    """The fence of the claim that a message is about; None when it names none."""
+    value = attributes.get(FENCE, "")
+    return int(value) if _FENCE.fullmatch(value) else None
 
 
 class Queue:

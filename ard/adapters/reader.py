@@ -1,21 +1,21 @@
 """Pixels through rasterio: over S3, HTTPS or from files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import rasterio
 from affine import Affine
 from rasterio import DatasetReader
 from rasterio.errors import RasterioError
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from ard.adapters.gdal import gdal_environment, translate
-from ard.grid import CRS, Bounds
+from ard.adapters.gdal import AFRESH, gdal_environment, translate
+from ard.adapters.windows import MOST_PIXELS, box_in, coarsening, every_nth, touching
+from ard.errors import AssetCorrupt
+from ard.grid import Bounds
 from ard.scene import Raster
-
-_DENSIFY = 21  # points along each edge of the box, so that a curved edge is enclosed
 
 
 class RasterioReader:
@@ -28,31 +28,46 @@ class RasterioReader:
     def window(
         self, href: str, bounds: Bounds, *, margin: int = 0, pixel_size: float | None = None, overviews: bool = True
     ) -> Raster:
-        """The pixels of the first band whose areas touch the box; see ``ard.ports.Reader``."""
-        with gdal_environment(self._options) as heard:
+        """The pixels of the first band whose areas touch the box; see ``ard.ports.Reader``.
+
+        An answer that breaks off can look like a corrupt file, without a word from GDAL: only what looks corrupt twice
+        is, the second time without anything that GDAL has kept of it.
+        """
+        read = partial(_window, href, bounds, margin, pixel_size=pixel_size, overviews=overviews)
+        try:
+            return self._attempt(read, href, self._options)
+        except AssetCorrupt:
+            return self._attempt(read, href, {**self._options, **AFRESH})
+
+    def _attempt(self, read: Callable[[], Raster], href: str, options: Mapping[str, str]) -> Raster:
+        with gdal_environment(options) as heard:
             try:
-                return _window(href, bounds, margin, pixel_size=pixel_size, overviews=overviews)
+                return read()
             except RasterioError as error:
                 raise translate(error, href, heard=heard) from error
 
 
 def _window(href: str, bounds: Bounds, margin: int, *, pixel_size: float | None, overviews: bool) -> Raster:
     with rasterio.open(href) as dataset:
-        factor = _coarsening(dataset, pixel_size, overviews=overviews)
+        _expect_readable(dataset, href)
+        factors = dataset.overviews(1)
+        factor = coarsening(dataset.transform.a, factors, pixel_size, overviews=overviews)
         if factor == 1 or not overviews:
             return _read(dataset, bounds, margin, stride=factor)
-        level = dataset.overviews(1).index(factor)
         resampling = _overview_resampling(dataset)
-        with rasterio.open(href, overview_level=level) as overview:
+        with rasterio.open(href, overview_level=factors.index(factor)) as overview:
             return _read(overview, bounds, margin, overview=resampling)
 
 
-def _coarsening(dataset: DatasetReader, pixel_size: float | None, *, overviews: bool) -> int:
-    """By how much pixels may be coarser: an overview's factor, or any when full resolution is decimated."""
-    if pixel_size is None:
-        return 1
-    most = max(int(pixel_size / dataset.transform.a), 1)
-    return max((factor for factor in dataset.overviews(1) if factor <= most), default=1) if overviews else most
+def _expect_readable(dataset: DatasetReader, href: str) -> None:
+    """Pass a raster on a known grid whose blocks, which GDAL inflates whole, are no bombs."""
+    block = dataset.block_shapes[0]
+    if dataset.crs is None:
+        raise AssetCorrupt(f"{href.partition('?')[0]}: expected a coordinate system, found none")
+    if math.prod(block) > MOST_PIXELS:
+        raise AssetCorrupt(
+            f"{href.partition('?')[0]}: expected blocks of at most {MOST_PIXELS:,} pixels, found {block}"
+        )
 
 
 def _overview_resampling(dataset: DatasetReader) -> str:
@@ -65,27 +80,12 @@ def _read(
     dataset: DatasetReader, bounds: Bounds, margin: int, *, stride: int = 1, overview: str | None = None
 ) -> Raster:
     crs = dataset.crs.to_string()
-    box = bounds if crs == CRS else Bounds(*transform_bounds(CRS, crs, *bounds, densify_pts=_DENSIFY))
-    window = _touching(dataset.transform, dataset.shape, box, margin * stride)
-    transform = dataset.transform * Affine.translation(window.col_off, window.row_off)
-    if window.width == 0 or window.height == 0:
+    part = touching(dataset.transform, dataset.shape, box_in(crs, bounds), margin * stride)
+    transform = dataset.transform * Affine.translation(part.left, part.top)
+    if 0 in part.shape:
         pixels = np.empty((0, 0), dtype=dataset.dtypes[0])
     else:
-        pixels = dataset.read(1, window=window)
+        pixels = dataset.read(1, window=Window.from_slices((part.top, part.bottom), (part.left, part.right)))
     if stride > 1:
-        # The middle one of every block of pixels, so that the coarser pixel's centre is (nearly) its own.
-        middle = stride // 2
-        pixels = np.ascontiguousarray(pixels[middle::stride, middle::stride])
-        transform = transform * Affine.translation(middle + 0.5 - stride / 2, middle + 0.5 - stride / 2)
-        transform = transform * Affine.scale(stride)
+        pixels, transform = every_nth(pixels, transform, stride)
     return Raster(pixels=pixels, transform=transform, crs=crs, nodata=dataset.nodata, overview=overview)
-
-
-def _touching(transform: Affine, shape: tuple[int, int], box: Bounds, margin: int) -> Window:
-    """The window of a north-up raster whose pixel areas touch a box in its CRS; width or height 0 when none do."""
-    left, right = ((x - transform.c) / transform.a for x in (box.west, box.east))
-    top, bottom = ((y - transform.f) / transform.e for y in (box.north, box.south))
-    height, width = shape
-    first_row, last_row = max(math.floor(top) - margin, 0), min(math.ceil(bottom) + margin, height)
-    first_column, last_column = max(math.floor(left) - margin, 0), min(math.ceil(right) + margin, width)
-    return Window(first_column, first_row, max(last_column - first_column, 0), max(last_row - first_row, 0))

@@ -48,7 +48,7 @@ class Tokens:
         token_url: str,
         collection: str,
         *,
-        subscription_key: SecretStr | None,
+        subscription_key: Callable[[], SecretStr | None],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
@@ -57,12 +57,14 @@ class Tokens:
         Args:
             token_url: The endpoint.
             collection: Whose assets are to be read.
-            subscription_key: Identifies us to the endpoint, which lets us in more often then.
+            subscription_key: Gives what identifies us to the endpoint, which lets us in more often then. Asked when it
+                is first needed, and once more after the endpoint did not know us.
             clock: Seconds since the epoch.
             sleep: Waits so many seconds.
         """
         self._url = f"{token_url.rstrip('/')}/{collection}"
-        self._headers = {_KEY_HEADER: subscription_key.get_secret_value()} if subscription_key else {}
+        self._subscription_key = subscription_key
+        self._headers: dict[str, str] | None = None
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -72,9 +74,9 @@ class Tokens:
         """A signature that lasts, and is not the refused one.
 
         Raises:
-            Auth: The endpoint does not know us.
+            Auth: The endpoint does not know us, or our key may not be read.
             InvalidInput: There is no such collection or endpoint.
-            Unavailable: It throttles, fails or cannot be reached.
+            Unavailable: The endpoint, or what keeps our key, throttles, fails or cannot be reached.
         """
         with self._lock:
             token = self._token
@@ -88,6 +90,7 @@ class Tokens:
             if token is not None:
                 return token
             if status in _UNAUTHORISED:
+                self._headers = None  # somebody may put another key there
                 raise Auth(f"{self._url}: HTTP {status}: expected to be given a token")
             if status in _WRONG:
                 raise InvalidInput(f"{self._url}: HTTP {status}: expected a token endpoint and a collection it knows")
@@ -98,6 +101,9 @@ class Tokens:
 
     def _ask(self) -> tuple[int | None, _Token | None, float]:
         """The answer's status, its token, and the seconds it asks us to wait."""
+        if self._headers is None:
+            key = self._subscription_key()
+            self._headers = {_KEY_HEADER: key.get_secret_value()} if key else {}
         try:
             # A redirect could carry our key to another host.
             answer = requests.get(self._url, headers=self._headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False)

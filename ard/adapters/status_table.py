@@ -47,15 +47,20 @@ class StatusTable:
         found = self._query("kind = :value", items.JOBS_KIND, IndexName="jobs", ScanIndexForward=False, Limit=limit)
         return list(islice(_readable(found, items.to_job, odd), limit))
 
-    def set_command(self, job_id: str, command: Command) -> None:
-        """Say what is wanted of a job.
+    def set_command(self, job_id: str, command: Command, *, expected: Command | None = None) -> None:
+        """Say what is wanted of a job; with ``expected``, only when that was wanted until now.
 
         Raises:
-            InvalidInput: There is no such job.
+            InvalidInput: There is no such job, or something else than expected is wanted of it.
         """
         job = self.job(job_id)
-        if job is None or self._put(items.from_job(replace(job, command=command)), "attribute_exists(PK)") is not None:
+        if job is None:
             raise InvalidInput(f"no job {job_id} in {self.name}")
+        condition = "attribute_exists(PK)" if expected is None else "command = :before"
+        values = None if expected is None else {":before": str(expected)}
+        standing = self._put(items.from_job(replace(job, command=command)), condition, values)
+        if standing is not None and standing.get("command") != command:
+            raise InvalidInput(f"{job_id}: expected a job that is {expected}, found {standing.get('command')}")
 
     def claim_digest(self, digest: str, job_id: str) -> str:
         """The job that first brought this content: ``job_id`` itself, unless another one did."""
@@ -143,16 +148,25 @@ class StatusTable:
 
         ``odd`` is told of each row that cannot be read; without it, such a row is an error.
         """
-        if not since:
-            return self._activity(job, odd, condition="PK = :value", IndexName="activity")
-        condition, moment = "PK = :value AND updated_at >= :since", {":since": items.number(since)}
-        return self._activity(job, odd, condition=condition, values=moment, IndexName="activity")
+        return _side_by_side(job, lambda shard: self.changes(job, shard, since=since, odd=odd))
+
+    def changes(self, job: JobRow, shard: int, *, since: float, odd: TellOdd | None = None) -> list[Activity]:
+        """What ``activity`` finds in one partition."""
+        partition, moment = items.task_partition(job.job_id, shard), {":since": items.number(since)}
+        condition = "PK = :value AND updated_at >= :since" if since else "PK = :value"
+        found = self._query(condition, partition, moment if since else None, IndexName="activity")
+        return list(_readable(found, items.to_activity, odd))
 
     def confirmed_activity(self, job: JobRow, *, odd: TellOdd | None = None) -> list[Activity]:
         """The small side of every task, from the rows themselves."""
         names = {f"#{name}": name for name in ("SK", "updated_at", *items.ACTIVITY_ATTRIBUTES)}
         request: dict[str, Any] = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        return self._activity(job, odd, condition="PK = :value", ConsistentRead=True, **request)
+
+        def of_shard(shard: int) -> list[Activity]:
+            found = self._query("PK = :value", items.task_partition(job.job_id, shard), ConsistentRead=True, **request)
+            return list(_readable(found, items.to_activity, odd))
+
+        return _side_by_side(job, of_shard)
 
     def latest(self, job: JobRow, most: int, *, odd: TellOdd | None = None) -> list[Activity]:
         """The small side of up to so many tasks of a job's first partition, from the index, newest first.
@@ -177,16 +191,6 @@ class StatusTable:
     def log_redrive(self, job_id: str, *, now: float, entry: Mapping[str, Any]) -> None:
         """Keep who redrove what, and why."""
         self._put({**items.redrive_key(job_id, now), **entry}, None)
-
-    def _activity(
-        self, job: JobRow, odd: TellOdd | None, *, condition: str, values: items.Item | None = None, **request: Any
-    ) -> list[Activity]:
-        def of_shard(shard: int) -> list[Activity]:
-            found = self._query(condition, items.task_partition(job.job_id, shard), values, **request)
-            return list(_readable(found, items.to_activity, odd))
-
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            return [row for rows in pool.map(of_shard, range(job.shards)) for row in rows]
 
     def _get(self, key: items.Item) -> items.Item | None:
         with aws_errors(f"{key['PK']} {key['SK']} in {self.name}"):
@@ -227,6 +231,12 @@ class StatusTable:
         with aws_errors(f"{value} in {self.name}"):
             for page in pages:
                 yield from (deserialise(item) for item in page["Items"])
+
+
+def _side_by_side(job: JobRow, of_shard: Callable[[int], list[Activity]]) -> list[Activity]:
+    """What there is in all partitions of a job."""
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        return [row for rows in pool.map(of_shard, range(job.shards)) for row in rows]
 
 
 def _row_or_odd(item: items.Item) -> TaskRow | ChunkRow | OddRow:

@@ -1,9 +1,9 @@
 """Objects in a bucket or a folder, through obstore; every write is one atomic put."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import obstore
@@ -133,6 +133,14 @@ class Store:
         """The sizes of all objects under a prefix, by key."""
         return {key: size for page in self._pages(prefix) for key, size in page}
 
+    def modified(self, prefix: str) -> dict[str, tuple[int, float]]:
+        """The size of every object under a prefix and when it was last written, seconds since the epoch, by key."""
+        return {
+            entry["path"]: (entry["size"], entry["last_modified"].timestamp())
+            for page in self._entries(prefix)
+            for entry in page
+        }
+
     def list_few(self, prefix: str, most: int) -> dict[str, int] | None:
         """The sizes of all objects under a prefix, by key; None when there are more than so many."""
         found: dict[str, int] = {}
@@ -143,9 +151,12 @@ class Store:
         return found
 
     def _pages(self, prefix: str) -> Iterator[Iterable[tuple[str, int]]]:
+        for page in self._entries(prefix):
+            yield [(entry["path"], entry["size"]) for entry in page]
+
+    def _entries(self, prefix: str) -> Iterator[Sequence[Any]]:
         try:
-            for page in obstore.list(self._backend, prefix):
-                yield [(entry["path"], entry["size"]) for entry in page]
+            yield from obstore.list(self._backend, prefix)
         except (BaseError, OSError) as error:
             raise self._translate(error, prefix) from error
 

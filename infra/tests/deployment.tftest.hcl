@@ -42,10 +42,17 @@ run "deployment" {
     error_message = "Exports are to be lines that a shell takes."
   }
   assert {
-    condition = alltrue([
-      for name, environment in local.environments : !contains(keys(environment), "TTC_S1_SUBSCRIPTION_KEY")
-    ])
-    error_message = "Without a stored key no function is to be given one."
+    condition = [
+      for name, environment in local.environments : name if contains(keys(environment), "TTC_S1_SUBSCRIPTION_KEY_SECRET")
+    ] == ["s1"]
+    error_message = "The function that needs the key is to be told where it is."
+  }
+  assert {
+    condition = {
+      for name, permissions in local.permissions : name => flatten([for p in permissions : p.resources if p.sid == "SubscriptionKey"])
+      if anytrue([for p in permissions : contains(p.actions, "secretsmanager:GetSecretValue")])
+    } == { s1 = [module.control.s1_subscription_key_arn] }
+    error_message = "That function alone is to read the secret, and only that one."
   }
   assert {
     condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 3 * 5 + 3
@@ -57,17 +64,10 @@ run "options" {
   command = apply
 
   variables {
-    s1_subscription_key_stored = true
-    further_dests              = ["s3://tof-output/ard/v1"]
-    settings                   = { TTC_S2_MOST_DATES = "12", TTC_MAX_COST_USD = "500" }
+    further_dests = ["s3://tof-output/ard/v1"]
+    settings      = { TTC_S2_MOST_DATES = "12", TTC_MAX_COST_USD = "500" }
   }
 
-  assert {
-    condition = [
-      for name, environment in local.environments : name if contains(keys(environment), "TTC_S1_SUBSCRIPTION_KEY")
-    ] == ["s1"]
-    error_message = "The key is for the function that lists it."
-  }
   assert {
     condition     = contains(jsondecode(output.environment.TTC_ALLOWED_DESTS), "s3://tof-output/ard/v1")
     error_message = "Requests are to be allowed to name the further destination."

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from producer.preview import Preview
 from producer.receipts import Receipt, Rejection, Reopening, Submission
+from tracker.documents import acting as shapes_acting
 from tracker.documents import report as shapes_report
 from tracker.documents import shapes
 from tracker.documents import tile as shapes_tile
@@ -25,9 +26,12 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     shapes_report.JobReportDocument,
     shapes.JobsDocument,
     shapes.QualityDocument,
-    shapes.ReconcileDocument,
-    shapes.RedriveDocument,
-    shapes.RedrivePlanDocument,
+    shapes_acting.JobCommandDocument,
+    shapes_acting.ReconcileDocument,
+    shapes_acting.RedriveDocument,
+    shapes_acting.RedrivePlanDocument,
+    shapes_acting.RedrivePlansDocument,
+    shapes_acting.RedrivesDocument,
     shapes.StatusDocument,
     shapes_tile.TileDocument,
 )

@@ -137,7 +137,9 @@ def catalogue(name: str, settings: WorkerSettings) -> Iterator[Finding]:
 
 def source_key(settings: WorkerSettings) -> Iterator[Finding]:
     """The key that lets Sentinel-1's workers in more often."""
-    if settings.s1_subscription_key is not None:
+    if settings.s1_subscription_key_secret is not None:
+        yield well("s1 subscription key", f"in the secret {settings.s1_subscription_key_secret}")
+    elif settings.s1_subscription_key is not None:
         yield well("s1 subscription key", "set")
 
 

@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from ard.rows import JobRow, TaskRow
+from ard.rows import JobRow
 from tracker.bundles import By, FailureBundle
 from tracker.documents import shapes
 from tracker.failures import FailureGroup, Kind
 from tracker.next_steps import trouble_step
-from tracker.reconcile import ReconcileResult
-from tracker.redrive import Redrive, RedrivePlan
 from tracker.summary import Counts, JobSummary, ProductSummary
 
 Document = dict[str, JsonValue]
@@ -104,47 +102,6 @@ def failures_document(
     )
 
 
-def plan_document(job_id: str, plan: RedrivePlan) -> Document:
-    """What a redrive would do."""
-    return dumped(
-        shapes.RedrivePlanDocument(
-            job=job_id,
-            to_send=_tasks(plan.chosen),
-            permanent_left=_tasks(plan.permanent),
-            other_states=dict(plan.others),
-        )
-    )
-
-
-def redrive_document(job_id: str, done: Redrive, plan: RedrivePlan) -> Document:
-    """What a redrive did."""
-    return dumped(
-        shapes.RedriveDocument(
-            job=job_id,
-            sent=done.sent,
-            changed_meanwhile=done.changed,
-            permanent_left=len(plan.permanent),
-            letters_deleted=done.letters_deleted,
-            letters_left=list(done.letters_left),
-        )
-    )
-
-
-def reconcile_document(result: ReconcileResult) -> Document:
-    """What a reconcile did."""
-    return dumped(
-        shapes.ReconcileDocument(
-            rows=dict(result.rows),
-            changed_meanwhile=result.changed,
-            requests=result.requests,
-            unsent=result.unsent,
-            orphans=list(result.orphans),
-            odd=list(result.odd),
-            more=result.more,
-        )
-    )
-
-
 def dumped(shape: shapes.Shape) -> Document:
     """A document as plain JSON values."""
     document: Document = shape.model_dump(mode="json")
@@ -188,7 +145,3 @@ def _bundle(bundle: FailureBundle) -> shapes.BundleShape:
         sample=bundle.sample,
         next=bundle.next_step,
     )
-
-
-def _tasks(rows: Sequence[TaskRow]) -> list[shapes.TaskShape]:
-    return [shapes.TaskShape(task=row.task_id, cause=row.cause, fence=row.fence) for row in rows]

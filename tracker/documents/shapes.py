@@ -8,7 +8,6 @@ from ard.product import Product
 from ard.rows import Command
 from ard.states import State
 from tracker.failures import Kind
-from tracker.reconcile import Step
 from tracker.summary import Outcome
 
 Moment = str  # ISO 8601, UTC, to the second
@@ -176,49 +175,6 @@ class FailuresDocument(Document):
     groups: list[FailureShape]
     bundles: list[BundleShape]
     odd_rows: int
-
-
-class TaskShape(Shape):
-    """A task by name, why it failed and its last claim."""
-
-    task: str
-    cause: str | None
-    fence: int
-
-
-class RedrivePlanDocument(Document):
-    """What a redrive would do."""
-
-    kind: Literal["redrive_plan"] = "redrive_plan"
-    job: str
-    to_send: list[TaskShape]
-    permanent_left: list[TaskShape]
-    other_states: dict[State, int]
-
-
-class RedriveDocument(Document):
-    """What a redrive did."""
-
-    kind: Literal["redrive"] = "redrive"
-    job: str
-    sent: int
-    changed_meanwhile: int
-    permanent_left: int
-    letters_deleted: int
-    letters_left: list[Product]
-
-
-class ReconcileDocument(Document):
-    """What a reconcile did."""
-
-    kind: Literal["reconcile"] = "reconcile"
-    rows: dict[Step, int]
-    changed_meanwhile: int
-    requests: int
-    unsent: int
-    orphans: list[str]
-    odd: list[str]
-    more: bool
 
 
 class MetricShape(Shape):

@@ -1,6 +1,6 @@
-"""What the tracker knows, for people: what all its tables and lines share, and what the acting commands say."""
+"""What the tracker knows, for people: what all its tables and lines share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
@@ -8,21 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ard.adapters.console import plain, put
-from tracker.reconcile import ReconcileResult, Step
-from tracker.redrive import Redrive, RedrivePlan
 
 PLAIN_WIDTH = 160  # where there is no terminal
-
-_MEANINGS = {
-    Step.RESENT: "nobody had taken the message; sent again",
-    Step.RETRIED: "the retry was overdue; sent again",
-    Step.REVIVED: "the worker had died; sent again",
-    Step.FAILED: "the worker had died for the last time",
-    Step.PARKED: "the job is paused",
-    Step.CANCELLED: "the job is cancelled",
-    Step.PUT_OFF: "nothing to do yet",
-    Step.CHUNK_SENT: "the chunk's message was lost; sent again",
-}
 
 
 def results_console() -> Console:
@@ -87,33 +74,3 @@ def period(first: float, last: float) -> str:
     if begin.date() != end.date():
         return f"{begin:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
     return f"{begin:%Y-%m-%d %H:%M}" + ("" if f"{begin:%H:%M}" == f"{end:%H:%M}" else f"-{end:%H:%M}")
-
-
-def plan_lines(plan: RedrivePlan) -> Iterator[str]:
-    """What a redrive would do."""
-    failed = len(plan.chosen) + len(plan.permanent)
-    yield "Plan (nothing sent yet)"
-    yield f"  {failed:,} failed: {len(plan.chosen):,} to send again, {len(plan.permanent):,} left"
-    if plan.permanent:
-        causes = ", ".join(sorted({row.cause or "unknown" for row in plan.permanent}))
-        yield f"  left: {plain(causes)}; trying again cannot help until what the messages name is repaired"
-    if plan.others:
-        others = ", ".join(f"{tasks:,} {state.lower().replace('_', ' ')}" for state, tasks in plan.others.items())
-        yield f"  never touched: {others}"
-
-
-def redrive_lines(done: Redrive) -> Iterator[str]:
-    """What a redrive did."""
-    yield f"sent {done.sent:,}   changed meanwhile {done.changed:,}   dead letters taken away {done.letters_deleted:,}"
-    for product in done.letters_left:
-        yield f"the dead-letter queue of {product} could not be cleared; what is left there does no harm"
-
-
-def reconcile_lines(result: ReconcileResult) -> Iterator[str]:
-    """What a reconcile did."""
-    for step, rows in sorted(result.rows.items()):
-        yield f"{step:12}{rows:>8,}   {_MEANINGS[step]}"
-    if result.requests:
-        yield f"{'requests':12}{result.requests:>8,}   nobody had answered; announced again"
-    if not result.rows and not result.requests:
-        yield "nothing was due"

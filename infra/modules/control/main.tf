@@ -71,7 +71,8 @@ resource "aws_dynamodb_table" "status" {
   }
 }
 
-# Its value is put there by a person, so that it is in nobody's shell history and in no file of variables.
+# Its value is put there by a person and read by the worker itself: it is in no state, no plan and no function's
+# configuration.
 resource "aws_secretsmanager_secret" "s1_subscription_key" {
   name                    = "${var.name}-s1-subscription-key"
   description             = "Key to the token endpoint of the Sentinel-1 source."

@@ -11,12 +11,6 @@ mock_data "aws_partition" {
   }
 }
 
-mock_data "aws_secretsmanager_secret_version" {
-  defaults = {
-    secret_string = "a-key"
-  }
-}
-
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = {
     arn = "arn:aws:events:us-west-2:123456789012:rule/mock"
@@ -55,7 +49,7 @@ mock_resource "aws_s3_bucket" {
 
 mock_resource "aws_secretsmanager_secret" {
   defaults = {
-    arn = "arn:aws:secretsmanager:us-west-2:123456789012:secret:mock"
+    arn = "arn:aws:secretsmanager:us-west-2:123456789012:secret:ttc-test-s1-subscription-key-AbCdEf"
   }
 }
 

@@ -1,0 +1,27 @@
+"""Asking the person at the terminal before something large or final is done."""
+
+import sys
+
+import typer
+
+from ard.adapters.console import Exit, say
+
+
+def agree(question: str, *, yes: bool, as_json: bool) -> None:
+    """Go on only if the person agrees, or has said yes beforehand.
+
+    Raises:
+        BadParameter: Nobody can be asked: in JSON mode, or without a terminal.
+        Exit: They do not agree.
+    """
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise typer.BadParameter(f"{question}: expected --yes where nobody can be asked (JSON mode, no terminal)")
+    try:
+        agreed = typer.confirm(f"{question}. Proceed?", default=False, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        say("Nothing was changed.")
+        raise typer.Exit(Exit.ABORTED)
