@@ -123,6 +123,8 @@ Files come from a local HTTP server with 30 ms to the first byte and 5 ms more f
 75 MB/s for all connections together. *Our loader* is all of it: search in memory, screening, choice of dates, masks,
 composites and metrics. The others, and *windows alone*, only load the same bands of the same items, as our loader chose
 them, onto the same grids. stackstac is measured where it is installed: it needs an older pandas than the project has.
+Ours also open files whose items touch the tile's box but have no stored pixels there for Sentinel-2 (a header
+each), which the others pass over.
 
 *Need* is one request for every file's header and one for every run of neighbouring blocks that a window touches, all of
 their bytes. Ours can stay below it: rows of a block below the window are not fetched, and a small overview comes with
