@@ -73,7 +73,7 @@ def _demonstrate(options: Options, console: Console) -> None:
     folder, tiles = options.folder, demo_tiles()
     spoilt = tiles[0]
     console.print(f"[bold]1. Scenes[/] around {spoilt.lon:.2f}, {spoilt.lat:.2f}, kept in {_shown(options.scenes)}")
-    console.print("   (Sentinel's take a minute or two the first time)")
+    console.print("   (Sentinel-1 and -2 take a minute or two the first time)")
     made = make_scenes(options)
     late = announce_late_scene(made[0], spoilt, folder / "late")
     console.print("[bold]2. Sandbox[/]: a local AWS, a catalogue, and the functions of infra/functions.json")
@@ -218,7 +218,7 @@ def _copy_outputs(rows: Sequence[TaskRow], job: JobRow, state: State, folder: Pa
             content, copy = store.get(key) or b"", folder / "out" / key
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
-            if copy.suffix == ".png":
+            if copy.suffix == ".png" and copy.name.startswith(f"{row.product}_"):  # the tile's products share a folder
                 (pictures / f"{row.task_id.replace('/', '_')}.png").write_bytes(content)
     return len(list(pictures.iterdir()))
 
