@@ -12,10 +12,6 @@ from tracker.failures import FailureGroup
 from tracker.report.facts import Extreme, Facts, Flagged
 from tracker.summary import Counts, JobSummary
 
-NONE = "-"
-
-_SHORT_SECONDS, _SHORT_MINUTES = 90, 120  # told in seconds, in minutes below these
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFigures:
@@ -113,28 +109,6 @@ def estimate_shares(job: JobRow, memory_mb: Mapping[Product, int]) -> dict[Produ
     weights = {product: job.totals[product] * SECONDS[product] * memory_mb[product] for product in known}
     whole = sum(weights.values())
     return {product: job.estimate_usd * weight / whole for product, weight in weights.items()} if whole else {}
-
-
-def span(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < _SHORT_SECONDS:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < _SHORT_MINUTES else f"{minutes // 60:,} h {minutes % 60} min"
-
-
-def usd(dollars: float | None) -> str:
-    """An amount as people say it; a dash for none."""
-    if dollars is None:
-        return NONE
-    return f"${dollars:,.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
-
-
-def number(value: float | None) -> str:
-    """A measured number to four digits; a dash for none."""
-    if value is None:
-        return NONE
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"  # noqa: PLR2004 - digits
 
 
 def _flags(flags: Mapping[tuple[Product, str], Flagged]) -> Iterable[FlagFigures]:

@@ -6,10 +6,11 @@ from ard import __version__
 from tracker.documents.make import moment
 from tracker.failures import FailureGroup, Kind
 from tracker.report.facts import STANDINGS, Extreme
-from tracker.report.figures import NONE, Figures, FlagFigures, NumberFigures, ProductFigures, number, span, usd
+from tracker.report.figures import Figures, FlagFigures, NumberFigures, ProductFigures
 from tracker.report.markup import Html, Piece, element, joined
 from tracker.report.text import odd_lines
 from tracker.summary import Counts, JobSummary
+from tracker.wording import NONE, number, span, usd
 
 _COMMAND = "tracker redrive"  # where a next step's words end and what to type begins
 

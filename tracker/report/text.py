@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ard import __version__
 from tracker.documents.make import moment
-from tracker.report.figures import Figures, NumberFigures, number, span, usd
+from tracker.report.figures import Figures, NumberFigures
 from tracker.report.markup import visible
 from tracker.summary import Counts, JobSummary
+from tracker.wording import number, span, usd
 
 _HEAD = (
     "Product",

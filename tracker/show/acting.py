@@ -13,8 +13,8 @@ from tracker.reconcile import ReconcileResult, Step
 from tracker.redrive import Redrive
 from tracker.redrive_plan import Outage, RedrivePlan
 from tracker.repair import Repair
-from tracker.show.common import size, usd
 from tracker.stopping import Standing, Stopped
+from tracker.wording import size, usd
 
 _NAMED = 20  # things of a kind that are listed one by one
 

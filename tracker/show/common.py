@@ -1,7 +1,6 @@
 """What the tracker knows, for people: what all its tables and lines share."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -44,33 +43,3 @@ def grid(texts: Sequence[str], numbers: Sequence[str], more: Sequence[str] = ())
 def words(text: object, style: str = "") -> Text:
     """A text as data gave it, without anything that a terminal would obey."""
     return Text(plain(str(text)), style=style)
-
-
-def span(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:  # noqa: PLR2004 - as people say it
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
-
-
-def usd(dollars: float) -> str:
-    """An amount, with more decimals when it is small."""
-    return f"${dollars:,.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
-
-
-def size(count: float) -> str:
-    """A number of bytes as people say it."""
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"
-
-
-def period(first: float, last: float) -> str:
-    """From when to when, UTC, to the minute."""
-    begin, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
-    if begin.date() != end.date():
-        return f"{begin:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
-    return f"{begin:%Y-%m-%d %H:%M}" + ("" if f"{begin:%H:%M}" == f"{end:%H:%M}" else f"-{end:%H:%M}")

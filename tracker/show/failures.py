@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 
 from tracker.bundles import By, FailureBundle
 from tracker.failures import FailureGroup, Kind
-from tracker.show.common import grid, period, words
+from tracker.show.common import grid, words
+from tracker.wording import period
 
 
 def failures_view(groups: Sequence[FailureGroup]) -> Group:

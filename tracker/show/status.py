@@ -12,8 +12,9 @@ from ard.rows import Command, JobRow
 from ard.states import State
 from tracker.documents.make import moment
 from tracker.next_steps import trouble_step
-from tracker.show.common import grid, span, usd, words
+from tracker.show.common import grid, words
 from tracker.summary import Counts, JobSummary, Trouble
+from tracker.wording import span, usd
 
 WIDE = 100  # columns of a terminal that has room for regions and progress bars
 NARROW = 80  # with less, a line per product has room where a table has none

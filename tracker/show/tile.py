@@ -14,8 +14,9 @@ from ard.rows import Attempt, TaskRow
 from ard.states import State
 from tracker.documents.make import Document, dumped, moment
 from tracker.documents.tile import AttemptShape, ObjectShape, OutputShape, TileDocument, TileTaskShape
-from tracker.show.common import grid, size, span, words
+from tracker.show.common import grid, words
 from tracker.tile_history import TileHistory, TileTaskView
+from tracker.wording import size, span
 
 _LISTED = 12  # of what may be long: the JSON document has all of it
 _CHARACTERS = 60  # of a metric that is a list or an object
