@@ -1,6 +1,5 @@
 """``tracker redrive``: what failed is sent again."""
 
-import getpass
 import shlex
 import time
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from ard.product import Product
 from ard.rows import Command, JobRow, OddRow
 from ard.settings import TableSettings
 from ard.tile import parse_tile_key, tile_key
-from tracker.asking import agree
+from tracker.asking import agree, user
 from tracker.canary import Canary
 from tracker.documents import acting as documents
 from tracker.documents.make import dumped
@@ -273,11 +272,3 @@ def _advise(one: _Planned, request: _Request, *, applied: bool) -> None:
         say(f"to send the {len(plan.permanent):,} left too: {request.again(job, '--force', '--apply')}")
     if not plan.chosen and not plan.permanent:
         say(f"nothing here has failed: tracker status --job {job}")
-
-
-def user() -> str:
-    """Who is at the keyboard, for the log."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return "unknown"

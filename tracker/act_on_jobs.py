@@ -10,13 +10,11 @@ from ard.adapters.reopening import Ways, reopen_job
 from ard.errors import ArdError
 from ard.rows import Command, JobRow, OddRow
 from ard.settings import AwsSettings, ControlSettings, TableSettings
-from tracker.act import user
-from tracker.asking import agree
+from tracker.asking import agree, user
 from tracker.documents import acting as documents
 from tracker.documents.make import dumped
 from tracker.drift import Drift, find_drift
 from tracker.follow import find_job
-from tracker.look_closer import open_outputs
 from tracker.options import (
     DeleteOrphansOption,
     FixOption,
@@ -32,7 +30,7 @@ from tracker.reconcile import reconcile as reconcile_rows
 from tracker.redrive import Note
 from tracker.repair import Repair, repair
 from tracker.sending import Pace
-from tracker.services import Tasks, open_intake, open_table, open_tasks
+from tracker.services import Tasks, open_intake, open_outputs, open_table, open_tasks
 from tracker.show import acting as show
 from tracker.stopping import Standing, Stopped, cancel_job, pause_job
 

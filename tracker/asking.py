@@ -1,5 +1,6 @@
-"""Asking the person at the terminal before something large or final is done."""
+"""The person at the keyboard: who that is, and asked before something large or final is done."""
 
+import getpass
 import sys
 
 import typer
@@ -25,3 +26,11 @@ def agree(question: str, *, yes: bool, as_json: bool) -> None:
     if not agreed:
         say("Nothing was changed.")
         raise typer.Exit(Exit.ABORTED)
+
+
+def user() -> str:
+    """Who is at the keyboard, for the log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return "unknown"

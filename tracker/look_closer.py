@@ -1,15 +1,12 @@
 """The commands that look closer: at one tile, at the quality of what was made, and at the deployment itself."""
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from ard.adapters import console
 from ard.adapters.console import Exit, configured, count, put, say
-from ard.adapters.store import Store
-from ard.errors import InvalidInput
 from ard.settings import AwsSettings, TableSettings, WorkerSettings
 from ard.states import State
 from ard.tile import parse_tile_key
@@ -30,7 +27,7 @@ from tracker.options import (
     say_odd,
 )
 from tracker.quality import parse_where, quality_of
-from tracker.services import open_table
+from tracker.services import open_outputs, open_table
 from tracker.show import common as show
 from tracker.show import doctor as show_doctor
 from tracker.show import quality as show_quality
@@ -111,14 +108,3 @@ def doctor(*, as_json: JsonOption = False) -> None:
     say(f"{count(len(findings), 'finding')}, {failed:,} failed" if failed else "all is well enough to work")
     if failed:
         raise typer.Exit(Exit.UNAVAILABLE)
-
-
-def open_outputs(dest: str, *, aws: AwsSettings, region: str | None) -> Store:
-    """The store of a job's outputs, to look at.
-
-    Raises:
-        InvalidInput: It is a folder that is not on this machine.
-    """
-    if dest.startswith("/") and not Path(dest).is_dir():  # opening it would make it
-        raise InvalidInput(f"expected the folder {dest} on this machine, found none")
-    return Store.open(dest, aws=aws, region=region)

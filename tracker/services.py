@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ard.adapters.aws import client
 from ard.adapters.bucket import Bucket
 from ard.adapters.queues import Queue
 from ard.adapters.status_table import StatusTable
+from ard.adapters.store import Store
 from ard.errors import InvalidInput
 from ard.product import Product
-from ard.settings import ControlSettings, TableSettings
+from ard.settings import AwsSettings, ControlSettings, TableSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +73,14 @@ def open_intake(settings: ControlSettings) -> Intake:
         inbox=Queue(sqs, settings.inbox_queue_url),
         chunks=Queue(sqs, settings.chunk_queue_url),
     )
+
+
+def open_outputs(dest: str, *, aws: AwsSettings, region: str | None) -> Store:
+    """The store of a job's outputs, to look at.
+
+    Raises:
+        InvalidInput: It is a folder that is not on this machine.
+    """
+    if dest.startswith("/") and not Path(dest).is_dir():  # opening it would make it
+        raise InvalidInput(f"expected the folder {dest} on this machine, found none")
+    return Store.open(dest, aws=aws, region=region)
