@@ -1,7 +1,7 @@
 """Where the pixels of the sandbox's Sentinel-1 items lie, and which of them an item holds."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ from pyproj import Transformer
 
 from ard.grid import CRS, Bounds
 from ard.tile import Tile
+from sandbox.cuts import Cut, Ring, cut_ring
 from sandbox.s1_plan import Overpass
 from sandbox.s2_granules import zone_of
-from sandbox.s2_products import Cut
 
 PIXEL_METRES = 10
 CELL_PIXELS = 2  # the resolution of the real products is 20 by 22 m
@@ -49,17 +49,11 @@ class Frame:
         bottom, right = self.top - self.height * PIXEL_METRES, self.left + self.width * PIXEL_METRES
         return self.left, bottom, right, self.top
 
-    def footprint(self, cuts: Iterable[Cut]) -> list[tuple[float, float]]:
-        """Lon and lat of the corners of what the cuts leave, counter-clockwise from the south-west if nothing is cut.
-
-        The algorithm is Sutherland and Hodgman's (1974), CACM 17(1).
-        """
+    def footprint(self, cuts: Iterable[Cut]) -> Ring:
+        """Lon and lat of the corners that the cuts leave of the four, counter-clockwise from the south-west."""
         west, south, east, north = self.box
         lon, lat = _to_degrees(self.epsg).transform([west, east, east, west], [south, south, north, north])
-        ring = [(float(x), float(y)) for x, y in zip(lon, lat, strict=True)]
-        for cut in cuts:
-            ring = _cut_ring(ring, cut)
-        return ring
+        return cut_ring([(float(x), float(y)) for x, y in zip(lon, lat, strict=True)], cuts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +128,3 @@ def cuts_of(overpass: Overpass, tile: Tile, *, number: int) -> tuple[Cut, ...]:
 
 def _to_degrees(epsg: int) -> Transformer:
     return Transformer.from_crs(f"EPSG:{epsg}", CRS, always_xy=True)
-
-
-def _cut_ring(corners: Sequence[tuple[float, float]], cut: Cut) -> list[tuple[float, float]]:
-    ring: list[tuple[float, float]] = []
-    for (lon, lat), (next_lon, next_lat) in zip(corners, (*corners[1:], *corners[:1]), strict=True):
-        here, there = (float(cut.side(np.array(x), np.array(y))) for x, y in ((lon, lat), (next_lon, next_lat)))
-        if here >= 0:
-            ring.append((lon, lat))
-        if (here >= 0) != (there >= 0):
-            share = here / (here - there)
-            ring.append((lon + share * (next_lon - lon), lat + share * (next_lat - lat)))
-    return ring

@@ -1,8 +1,8 @@
 """STAC items and the collection, shaped as the Planetary Computer's are for Sentinel-1 RTC."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from sandbox.cuts import Ring
 from sandbox.s1_frames import PIXEL_METRES, Frame
 from sandbox.s1_plan import Overpass
 
@@ -14,8 +14,6 @@ _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _WAVES = {"V": "vertical", "H": "horizontal"}
 _RESOLUTION_METRES = {"IW": (20, 22), "EW": (50, 50)}
 _PRODUCTS = {"IW": "GRDH", "EW": "GRDM"}
-
-Ring = Sequence[tuple[float, float]]
 
 
 def item_id(overpass: Overpass, year: int, *, number: int) -> str:

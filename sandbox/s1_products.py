@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ard.grid import Bounds
 from ard.tile import Tile
+from sandbox.cuts import Cut
 from sandbox.s1_backscatter import Landscape, landscape, power
 from sandbox.s1_frames import CELL_PIXELS, Frame, Lattice, cuts_of, lattice_over
 from sandbox.s1_items import LOOKS, NODATA, asset_path
 from sandbox.s1_plan import Overpass
-from sandbox.s2_products import Cut
 from sandbox.s2_surface import in_chunks
 from sandbox.terrain import Octave, noise
 

@@ -1,10 +1,11 @@
 """STAC items and collections shaped as Earth Search's are for Sentinel-2."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sandbox.cuts import Ring
 from sandbox.s2_granules import GRANULE_METRES, Granule
 from sandbox.s2_plan import C1, L2A, Shot
 from sandbox.s2_surface import BANDS
@@ -43,8 +44,6 @@ _CLASS_PROPERTIES = {
 _CLOUDS = (8, 9, 10)
 _OBLIQUITY_DEGREES = 23.44
 _SOLSTICE_DAY = 172.0  # of the year
-
-Ring = Sequence[tuple[float, float]]
 
 
 def product_id(shot: Shot, granule: Granule, year: int) -> str:

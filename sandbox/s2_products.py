@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ard.grid import Bounds
+from sandbox.cuts import Cut, cut_ring
 from sandbox.s2_cog import Patch, write_cog
 from sandbox.s2_granules import COARSE_METRES, GRANULE_METRES, Granule, Window
-from sandbox.s2_items import Ring, item, product_folder, product_id
+from sandbox.s2_items import item, product_folder, product_id
 from sandbox.s2_plan import Shot
 from sandbox.s2_sky import Clouds, clouds, margin, sky_of
 from sandbox.s2_surface import BANDS, Band, Ground, digital_numbers, greenness, ground, scene_classes, surface
@@ -25,19 +26,6 @@ _BLOCK_PIXELS = COARSE_METRES // _FINE_METRES
 
 _Degrees = NDArray[np.float64]
 _Codes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Half of the plane of longitudes and latitudes: where ``east * lon + north * lat >= limit``."""
-
-    east: float
-    north: float
-    limit: float
-
-    def side(self, lon: _Degrees, lat: _Degrees) -> _Degrees:
-        """At least 0 on the half that is kept."""
-        return np.asarray(self.east * lon + self.north * lat - self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +89,8 @@ def write_product(product: Product) -> dict[str, object]:
         nothing = Patch(np.zeros((0, 0), np.uint16), 0, 0)
         for band in (band for key, band in BANDS.items() if key not in shot.missing):
             _write(folder / f"{band.name}.tif", product, patch=nothing, metres=band.metres)
-    made = item(shot, granule, year=product.year, base=product.base, ring=_ring(granule, product.cut), shares=shares)
+    ring = cut_ring(granule.corners(), [product.cut] if product.cut else [])
+    made = item(shot, granule, year=product.year, base=product.base, ring=ring, shares=shares)
     write_text(folder / f"{product_id(shot, granule, product.year)}.json", json_text(made))
     return made
 
@@ -188,19 +177,3 @@ def _write(path: Path, product: Product, *, patch: Patch, metres: int, step: int
         overviews=product.shot.scl_overviews if path.stem == _SCL else "AVERAGE",
         step=step,
     )
-
-
-def _ring(granule: Granule, cut: Cut | None) -> Ring:
-    """The footprint: the square's corners, less what a cut takes (Sutherland and Hodgman, 1974)."""
-    corners = granule.corners()
-    if cut is None:
-        return corners
-    ring: list[tuple[float, float]] = []
-    for (lon, lat), (next_lon, next_lat) in zip(corners, (*corners[1:], corners[0]), strict=True):
-        here, there = (float(cut.side(np.array(x), np.array(y))) for x, y in ((lon, lat), (next_lon, next_lat)))
-        if here >= 0:
-            ring.append((lon, lat))
-        if (here >= 0) != (there >= 0):
-            share = here / (here - there)
-            ring.append((lon + share * (next_lon - lon), lat + share * (next_lat - lat)))
-    return ring

@@ -11,11 +11,12 @@ from pathlib import Path
 from ard.errors import InvalidInput
 from ard.grid import Bounds
 from ard.tile import Tile
+from sandbox.cuts import Cut
 from sandbox.made import WIDEST_DEGREES, box_round, in_processes, middle_tile
 from sandbox.s2_granules import Granule, granules_over, neighbours, zone_of
 from sandbox.s2_items import collection
 from sandbox.s2_plan import BORDER_SHOTS, C1, L2A, Keeps, Shot, shot_of, shots_of
-from sandbox.s2_products import Cut, Product, write_product
+from sandbox.s2_products import Product, write_product
 from sandbox.s2_sky import is_cloud
 from sandbox.s2_surface import reflectance
 from sandbox.scenes import json_text, write_text
