@@ -49,7 +49,8 @@ def process(task: TileTask, message: Message, delivery: Delivery, deadline: Dead
             logger.exception("unexpected error", extra={"job_id": task.job_id, "task_id": task.task_id})
         row = after_error(running, error, delivery, now=services.clock(), uniform=services.random.uniform)
     else:
-        row = _succeeded(running, output, now=services.clock(), gb=delivery.gb)
+        now = services.clock()
+        row = finished(running, output.item_key, flags=output.flags, digest=output.digest, now=now, gb=delivery.gb)
     if not services.table.replace(running, row):
         raise NotAcknowledged(f"{task.task_id}: the lease passed to another worker before the result was recorded")
     _tell(task, row)
@@ -120,11 +121,6 @@ def _make(task: TileTask, running: TaskRow, deadline: Deadline, services: Servic
 
     provenance = Provenance(job_id=task.job_id, git_sha=services.git_sha, created=services.clock())
     return publish(data, task, store, provenance=provenance, still_ours=still_ours)
-
-
-def _succeeded(running: TaskRow, output: Output, *, now: float, gb: float) -> TaskRow:
-    numbers = {name: value for name, value in output.metrics.items() if isinstance(value, int | float | str)}
-    return finished(running, output.item_key, flags=output.flags, digest=numbers, now=now, gb=gb)
 
 
 def _tell(task: TileTask, row: TaskRow) -> None:

@@ -72,10 +72,8 @@ def repair(
 
 def _record(one: Unrecorded, tasks: Tasks, *, now: float) -> bool:
     output = one.output
-    numbers = {name: value for name, value in output.metrics.items() if isinstance(value, int | float | str)}
-    return tasks.table.replace(
-        one.row, recovered(one.row, output.item_key, flags=output.flags, digest=numbers, now=now)
-    )
+    row = recovered(one.row, output.item_key, flags=output.flags, digest=output.digest, now=now)
+    return tasks.table.replace(one.row, row)
 
 
 def _send_lost(drift: Drift, job: JobRow, tasks: Tasks, *, pace: Pace) -> int:

@@ -37,6 +37,11 @@ class Output:
     metrics: Mapping[str, JsonValue]
     size: int
 
+    @property
+    def digest(self) -> dict[str, JsonValue]:
+        """The plain ones among the metrics: a task's row has no room for lists."""
+        return {name: value for name, value in self.metrics.items() if isinstance(value, int | float | str)}
+
 
 class Verify(StrEnum):
     """How an existing output is verified: by the sizes of its objects, or by their whole contents too."""
