@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from ard.adapters.console import Exit, say
+from ard.adapters.console import Exit, agreed, say
 
 
 def check_report(*, wait: bool, report_dir: Path | None, plot: bool) -> None:
@@ -37,10 +37,6 @@ def ask() -> None:
     Raises:
         Exit: They do not.
     """
-    try:
-        agreed = typer.confirm("Proceed?", default=False, err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
+    if not agreed("Proceed?"):
         say("Nothing was started.")
         raise typer.Exit(Exit.ABORTED)

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from ard.adapters.console import Exit, say
+from ard.adapters.console import Exit, agreed, say
 
 
 def agree(question: str, *, yes: bool, as_json: bool) -> None:
@@ -19,11 +19,7 @@ def agree(question: str, *, yes: bool, as_json: bool) -> None:
         return
     if as_json or not sys.stdin.isatty():
         raise typer.BadParameter(f"{question}: expected --yes where nobody can be asked (JSON mode, no terminal)")
-    try:
-        agreed = typer.confirm(f"{question}. Proceed?", default=False, err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
+    if not agreed(f"{question}. Proceed?"):
         say("Nothing was changed.")
         raise typer.Exit(Exit.ABORTED)
 

@@ -94,6 +94,14 @@ def plain(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes; Ctrl-C and no answer are no."""
+    try:
+        return typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        return False
+
+
 def put(text: str) -> None:
     """A result, on stdout, at once: a reader that has left is met here, quietly."""
     sys.stdout.write(text)
