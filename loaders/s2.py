@@ -240,7 +240,7 @@ def _tile_data(
         tile=task.tile,
         year=task.year,
         layers=layers,
-        metrics=metrics_of(archive, views, dates, layers, year=task.year),
+        metrics=metrics_of(archive, views, dates, layers),
         flags=_flags(archive, views, dates),
         sources=tuple(sources[name] for name in sorted(sources)),
         parameters={"target_dates": TARGET, "most_dates": most_dates, "resampling": "nearest"},

@@ -54,15 +54,12 @@ def metrics_of(
     views: Sequence[tuple[Group, CloudView]],
     dates: Sequence[Date],
     layers: Sequence[Layer],
-    *,
-    year: int,
 ) -> Mapping[str, JsonValue]:
     """Quality metrics: counts, days without a view, clear views per pixel, band statistics, and each date's own."""
     days = [date.candidate.day for date in dates]
     per_month = [sum(date.candidate.month == month for date in dates) for month in MONTHS]
     sources = Counter(source for _, view in views for source in view.sources)
     return {
-        "year": year,
         "items": archive.items,
         "passes": len(archive.passes),
         "dates_kept": len(dates),

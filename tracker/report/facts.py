@@ -17,7 +17,6 @@ from tracker.report.endings import Ending, ending
 from tracker.summary import STALLED_AFTER_SECONDS
 
 _ENDINGS = {kind: number for number, kind in enumerate(Ending)}
-_NO_QUALITY = {"year"}  # a digest's number that says nothing about a tile
 NO_CAUSE = 0
 PRODUCTS = tuple(Product)
 
@@ -156,7 +155,7 @@ class Facts:
             flagged = self.flags.setdefault((row.product, flag), Flagged(tasks=0, sample=row.task_id))
             flagged.tasks += 1
         for name, value in row.digest.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and name not in _NO_QUALITY:
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 self.numbers.setdefault((row.product, name), Numbers()).add(float(value), row)
 
     def _place(self, row: TaskRow, standing: Standing) -> None:
